@@ -1,0 +1,182 @@
+"""Where are the servers, how long may things take, how much may a peer make us hold?
+
+Frozen values with Gmail's defaults. Gmail's hosts and ports live here alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .clock import Clock, SystemClock
+from .errors import ConfigurationError
+
+__all__ = ["Endpoint", "Limits", "Settings", "Timeouts", "is_loopback"]
+
+Security = Literal["tls", "starttls", "plaintext"]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address literal can only mean this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _positive(owner: object, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ConfigurationError(f"{type(owner).__name__}.{name}: expected a number above 0, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server to connect to.
+
+    Args:
+        host: its name; the certificate must be for it.
+        port: its TCP port, 1 to 65535.
+        security: ``"tls"`` (implicit), ``"starttls"`` (submission only; then required) or ``"plaintext"``, which is refused
+            for anything but a loopback address.
+        ssl_context: a context of your own, for a private CA. It must verify: ``CERT_REQUIRED`` and ``check_hostname``.
+
+    Raises:
+        ConfigurationError: a port out of range, plain text to another machine, a context that does not verify.
+    """
+
+    host: str
+    port: int
+    security: Security = "tls"
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.host, str) or not self.host or any(c <= " " or c == "\x7f" for c in self.host):
+            raise ConfigurationError(f"Endpoint.host: expected a host name or address, got {self.host!r}")
+        if isinstance(self.port, bool) or not isinstance(self.port, int) or not 0 < self.port < 65536:
+            raise ConfigurationError(f"Endpoint.port: expected 1 to 65535, got {self.port!r}")
+        if self.security not in ("tls", "starttls", "plaintext"):
+            raise ConfigurationError(f"Endpoint.security: expected 'tls', 'starttls' or 'plaintext', got {self.security!r}")
+        if self.security == "plaintext" and not is_loopback(self.host):
+            raise ConfigurationError(f"Endpoint.security: plain text would show the token on the way to {self.host}; use 'tls'")
+        context = self.ssl_context
+        if context is not None and (context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname):
+            raise ConfigurationError("Endpoint.ssl_context: must verify (CERT_REQUIRED and check_hostname); load a private CA into it instead")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines in seconds. One deadline covers a whole operation; none is renewed by a drip of bytes.
+
+    Attributes:
+        connect: TCP, TLS and greeting together.
+        auth: AUTHENTICATE with its challenge, and once more after a refresh.
+        command: a command with a small reply, from its turn on the wire to its tagged reply.
+        first_byte: the first byte of a reply that carries bodies or many rows.
+        progress: between two arrivals of such a reply.
+        min_rate: bytes a second such a reply must keep up, once ``progress`` has passed.
+        append_block: a 64 KiB block of an APPEND or of message data to be taken by the server.
+        append_final: from the last byte of a message to the server's reply.
+        idle_renew: how long an IDLE is left before it is renewed (with jitter).
+        idle_max: no IDLE is ever older.
+        idle_done: the answer to DONE.
+        logout: a polite LOGOUT or QUIT when closing; then the connection is aborted.
+        recover: how long work waits out an outage before its error reaches the caller.
+        keepalive_idle, keepalive_interval, keepalive_count: TCP keep-alive probes.
+        user_timeout: how long sent data may stay unacknowledged (``TCP_USER_TIMEOUT``, Linux).
+    """
+
+    connect: float = 20.0
+    auth: float = 20.0
+    command: float = 60.0
+    first_byte: float = 60.0
+    progress: float = 30.0
+    min_rate: float = 1024.0
+    append_block: float = 180.0
+    append_final: float = 600.0
+    idle_renew: float = 300.0
+    idle_max: float = 540.0
+    idle_done: float = 20.0
+    logout: float = 5.0
+    recover: float = 300.0
+    keepalive_idle: int = 60
+    keepalive_interval: int = 20
+    keepalive_count: int = 3
+    user_timeout: float = 90.0
+
+    def __post_init__(self) -> None:
+        _positive(self, *self.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that a peer or a mailbox can make this process hold. Sizes in bytes.
+
+    Attributes:
+        line: one line of a response, without its literals.
+        literal: one literal. Gmail takes messages of 35 882 577 bytes.
+        response: one whole response with its literals.
+        depth: nested parentheses in a response.
+        command_line: one command line sent (Gmail takes at least 16 KiB).
+        buffer: fetched rows waiting for a slow consumer, before reading from the socket is paused; also what a window of a
+            ``fetch`` is sized for.
+        untagged: unsolicited responses waiting to be looked at.
+        queue: commands waiting for their turn on a connection.
+        pipeline: commands on the wire at once. Gmail answers deep pipelining with throttling.
+        connections: connections of one account; Gmail allows 15 over all programs and devices.
+    """
+
+    line: int = 16 * 1024 * 1024
+    literal: int = 64 * 1024 * 1024
+    response: int = 96 * 1024 * 1024
+    depth: int = 25
+    command_line: int = 16 * 1024
+    buffer: int = 1024 * 1024
+    untagged: int = 10_000
+    queue: int = 10_000
+    pipeline: int = 4
+    connections: int = 5
+
+    def __post_init__(self) -> None:
+        _positive(self, *self.__slots__)
+        for name in self.__slots__:
+            if not isinstance(getattr(self, name), int):
+                raise ConfigurationError(f"Limits.{name}: expected a whole number, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything about an account's servers that is not a credential. The default is Gmail.
+
+    Attributes:
+        imap, smtp, pop3: the three servers.
+        timeouts: deadlines.
+        limits: bounds.
+        mechanism: how an access token is presented, ``"XOAUTH2"`` or ``"OAUTHBEARER"``.
+        client_name: what the IMAP ID command says of this program; ``""`` sends no ID.
+        clock: what ages are read from.
+    """
+
+    imap: Endpoint = Endpoint("imap.gmail.com", 993)
+    smtp: Endpoint = Endpoint("smtp.gmail.com", 465)
+    pop3: Endpoint = Endpoint("pop.gmail.com", 995)
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    mechanism: Literal["XOAUTH2", "OAUTHBEARER"] = "XOAUTH2"
+    client_name: str = "aiogmail"
+    clock: Clock = field(default_factory=SystemClock, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mechanism not in ("XOAUTH2", "OAUTHBEARER"):
+            raise ConfigurationError(f"Settings.mechanism: expected 'XOAUTH2' or 'OAUTHBEARER', got {self.mechanism!r}")
+        for name in ("imap", "pop3"):
+            if getattr(self, name).security == "starttls":
+                raise ConfigurationError(f"Settings.{name}: STARTTLS is for submission only; use 'tls'")
