@@ -3,14 +3,14 @@
 ::
 
     GmailError                             retryable  connection_lost
-    ├── ConfigurationError(ValueError)        no          –     wrong before any I/O
+    ├── ConfigurationError(ValueError)        no          -     wrong before any I/O
     ├── StateError(RuntimeError)              no          no    used in the wrong state
-    ├── NotFetched(AttributeError)            no          –     a message item that was not asked for
+    ├── NotFetched(AttributeError)            no          -     a message item that was not asked for
     ├── AuthError
     │   ├── LoginRequired                     no          yes   a person must consent again
     │   ├── TokenRefused                      once        yes   the server refused this token
     │   ├── AccessDenied                      no          yes   IMAP or POP off, wrong scope, web login required
-    │   └── TokenEndpointError                yes         –     unreachable, 5xx, 429, nonsense reply
+    │   └── TokenEndpointError                yes         -     unreachable, 5xx, 429, nonsense reply
     ├── TransportError(ConnectionError)       yes         yes
     │   ├── ConnectFailed · Disconnected · SessionExpired
     │   └── TimedOut(TimeoutError)
@@ -19,7 +19,7 @@
     ├── CommandError(status, code, text)      no          no    NO / BAD / 4xx / 5xx / -ERR
     │   ├── Throttled · TooManyConnections · OverQuota · Unavailable    yes, after retry_after
     │   └── MailboxNotFound · MailboxChanged · Conflict · MessageTooLarge · RecipientsRefused · SendingLimitReached
-    └── OutcomeUnknown                        no          –     it may have happened; carries stage and evidence
+    └── OutcomeUnknown                        no          -     it may have happened; carries stage and evidence
 
 ``retryable`` belongs to the class, ``connection_lost`` to the instance. An error of a call that changes something also says
 ``outcome`` (:class:`aiogmail.ports.Outcome`) and ``stage``.

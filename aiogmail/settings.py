@@ -66,7 +66,9 @@ class Endpoint:
             raise ConfigurationError(f"Endpoint.security: plain text would show the token on the way to {self.host}; use 'tls'")
         context = self.ssl_context
         if context is not None and (context.verify_mode is not ssl.CERT_REQUIRED or not context.check_hostname):
-            raise ConfigurationError("Endpoint.ssl_context: must verify (CERT_REQUIRED and check_hostname); load a private CA into it instead")
+            raise ConfigurationError(
+                "Endpoint.ssl_context: must verify (CERT_REQUIRED and check_hostname); load a private CA into it instead"
+            )
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
