@@ -1,0 +1,397 @@
+"""Gmail's submission: 465 with TLS from the first byte, 587 with STARTTLS. PIPELINING, CHUNKING and SMTPUTF8 as in its logs.
+
+A server of the emulator's own, since aiosmtpd has neither CHUNKING nor Gmail's words, and cannot be cut at a byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from .auth import AuthRefused, challenge, decode_base64, identify, read_message
+from .channel import Channel, Hangup, Interrupted, LineTooLong
+from .gate import Gate
+from .submission import Envelope, Submission
+
+if TYPE_CHECKING:
+    from .emulated import EmulatedAccount
+    from .hub import Hub
+
+__all__ = ["serve_smtp"]
+
+_IDLE = "idle"
+_MAIL = re.compile(r"FROM: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
+_RCPT = re.compile(r"TO: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
+_ADDRESS = re.compile(r'(?:[^\s@<>"\x00-\x1f]+|"(?:[^"\\\x00-\x1f]|\\.)*")@[^\s@<>()\[\]\\,;:]+(?:\.[^\s@<>()\[\]\\,;:]+)+')
+_PARAMS = {"SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"}
+_MAX_UNKNOWN = 10
+_COMMANDS = frozenset(
+    {"AUTH", "BDAT", "DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY", "EXPN"},
+)
+_EXTENSIONS = ("ENHANCEDSTATUSCODES", "PIPELINING", "CHUNKING", "SMTPUTF8")
+_SUPPORT = "https://support.google.com/mail/?p="
+
+
+async def serve_smtp(hub: Hub, starttls: ssl.SSLContext | None, secure: bool, channel: Channel) -> None:
+    """Serve one connection. ``secure``: AUTH is offered at once; ``starttls``: the context for STARTTLS."""
+    session = SmtpSession(hub, channel, starttls, secure)
+    reason = "closed by peer"
+    try:
+        await session.run()
+        reason = "quit"
+    except Interrupted as ending:
+        reason = str(ending)
+        if reason == _IDLE:
+            # It waits unread at the client, as the answer to whatever that says next.
+            session.say("451 4.4.2 Timeout - closing connection.")
+        else:
+            session.say("421 4.7.0 Connection expired, try reconnecting")
+    except LineTooLong:
+        reason = "line too long"
+        session.say("500 5.5.6 Line too long")
+    except Hangup:
+        pass
+    except asyncio.CancelledError:
+        reason = "emulator stopped"
+        raise
+    finally:
+        session.end()
+        hub.disconnected(session.record, channel, reason)
+
+
+class SmtpSession:
+    """One connection."""
+
+    def __init__(self, hub: Hub, channel: Channel, starttls: ssl.SSLContext | None, secure: bool) -> None:
+        self.hub = hub
+        self.channel = channel
+        self.sid = hub.sid()
+        self.record = hub.connected("smtp", channel)
+        self.starttls = starttls
+        self.secure = secure
+        self.greeted = False
+        self.account: EmulatedAccount | None = None
+        self.envelope: Envelope | None = None
+        self.unknown = self.failed_logins = self.taken = 0
+        self.quitting = False
+        self._expiry: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    def say(self, text: str) -> None:
+        """A reply line that ends in the session's id."""
+        self.channel.write(f"{text} {self.sid} - gsmtp\r\n".encode())
+
+    def bare(self, text: str) -> None:
+        """A reply line without it."""
+        self.channel.write(f"{text}\r\n".encode())
+
+    def end(self) -> None:
+        """Let go of timers."""
+        for timer in (self._expiry, self._idle):
+            if timer is not None:
+                timer.cancel()
+
+    async def run(self) -> None:
+        """Greeting, then command after command."""
+        gate = Gate(self.channel, self.hub.fault(self.record, "CONNECT"))
+        await gate.open(0)
+        if not await gate.before():
+            self.say("220 smtp.gmail.com ESMTP")
+        while not self.quitting:
+            self._arm_idle()
+            line = await self.channel.read_line(16 * 1024)
+            await self._command(line)
+            await self.channel.drain()
+
+    def _arm_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        seconds = (self.account or self.hub).behaviour.smtp_idle_timeout
+        if seconds is not None:
+            self._idle = asyncio.get_running_loop().call_later(seconds, self.channel.interrupt, _IDLE)
+
+    async def _command(self, line: bytes) -> None:
+        text = line.rstrip(b"\r\n").decode("utf-8", "replace")
+        verb, _, rest = text.partition(" ")
+        verb = verb.upper()
+        name = "MESSAGE" if verb == "BDAT" and rest.upper().endswith("LAST") else verb
+        gate = Gate(self.channel, self.hub.fault(self.record, name))
+        await gate.open(len(line))
+        self.hub.saw(self.record, name, "AUTH …" if verb == "AUTH" else text)
+        if verb not in _COMMANDS:
+            self.unknown += 1
+            if self.unknown >= _MAX_UNKNOWN:
+                self.say("502 5.5.1 Too many unrecognized commands, goodbye.")
+                self.quitting = True
+            else:
+                self.say("502 5.5.1 Unrecognized command.")
+        elif verb == "BDAT":
+            await self._bdat(rest, gate)
+        elif not await gate.before():
+            handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{verb.lower()}")
+            await handler(rest)
+        await gate.after()
+
+    # Greeting
+
+    async def _ehlo(self, rest: str) -> None:
+        if not rest.strip():
+            self.say("501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection.")
+            self.quitting = True
+            return
+        self.greeted = True
+        self.envelope = None
+        lines = [f"smtp.gmail.com at your service, [{self.channel.peer}]", f"SIZE {self.hub.behaviour.message_size_limit}", "8BITMIME"]
+        lines.append("AUTH LOGIN PLAIN XOAUTH2 PLAIN-CLIENTTOKEN OAUTHBEARER XOAUTH" if self.secure else "STARTTLS")
+        lines += _EXTENSIONS
+        for index, text in enumerate(lines):
+            self.bare(f"250{' ' if index == len(lines) - 1 else '-'}{text}")
+
+    async def _helo(self, rest: str) -> None:
+        if not rest.strip():
+            await self._ehlo(rest)
+            return
+        self.greeted = True
+        self.envelope = None
+        self.bare("250 smtp.gmail.com at your service")
+
+    async def _starttls(self, rest: str) -> None:
+        if rest:
+            self.say("555 5.5.2 Syntax error.")
+        elif self.secure or self.starttls is None:
+            self.say("502 5.5.1 Unrecognized command.")
+        elif self.channel.has_input:
+            self.say("454 4.5.0 SMTP protocol violation, no commands allowed to pipeline after STARTTLS")
+            self.quitting = True
+        else:
+            self.bare("220 2.0.0 Ready to start TLS")
+            await self.channel.start_tls(self.starttls)
+            self.secure, self.greeted, self.envelope = True, False, None
+
+    # AUTH
+
+    async def _auth(self, rest: str) -> None:
+        mechanism, _, initial = rest.partition(" ")
+        mechanism = mechanism.upper()
+        if not self.greeted:
+            self.say("503 5.5.1 EHLO/HELO first.")
+        elif not self.secure:
+            self.say("530 5.7.0 Must issue a STARTTLS command first.")
+        elif self.account is not None:
+            self.say("503 5.7.0 No identity changes permitted.")
+        elif mechanism not in {"XOAUTH2", "OAUTHBEARER", "PLAIN", "LOGIN"}:
+            self.say("504 5.7.4 Unrecognized Authentication Type")
+        else:
+            try:
+                user, secret = await self._credentials(mechanism, initial)
+                account, token = identify(self.hub, "PLAIN" if mechanism == "LOGIN" else mechanism, user, secret)
+            except AuthRefused as refused:
+                await self._refuse(refused.kind)
+                return
+            if not self.hub.may_login(account):
+                self.say("454 4.7.0 Too many login attempts, please try again later.")
+                return
+            self._expiry = self.hub.login(self.record, self.channel, account, token)
+            self.account = account
+            self.bare("235 2.7.0 Accepted")
+
+    async def _credentials(self, mechanism: str, initial: str) -> tuple[str, str]:
+        if mechanism == "LOGIN":
+            user = decode_base64(initial.encode()) if initial else await self._ask("VXNlcm5hbWU6")
+            password = await self._ask("UGFzc3dvcmQ6")
+            return user.decode("utf-8", "replace"), password.decode("utf-8", "replace")
+        blob = decode_base64(initial.encode()) if initial else await self._ask("")
+        return read_message(mechanism, blob)
+
+    async def _ask(self, prompt: str) -> bytes:
+        self.bare(f"334 {prompt}")
+        answer = (await self.channel.read_line(16 * 1024)).rstrip(b"\r\n")
+        if answer == b"*":
+            raise AuthRefused("cancelled")
+        return decode_base64(answer)
+
+    async def _refuse(self, kind: str) -> None:
+        if kind == "challenge":
+            self.channel.write(b"334 " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
+            await self.channel.read_line(16 * 1024)
+        if kind in {"malformed", "cancelled"}:
+            self.say("501 5.5.2 Cannot Decode response" if kind == "malformed" else "501 5.7.0 Authentication cancelled")
+            return
+        self.failed_logins += 1
+        if kind == "web":
+            self.bare(
+                "534-5.7.14 <https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=AKgnsbt> Please log in via your web browser"
+            )
+            self.say("534 5.7.14 and then try again. https://support.google.com/mail/answer/78754")
+        elif kind == "application":
+            self.bare("534-5.7.9 Application-specific password required. For more information, go to")
+            self.say(f"534 5.7.9  {_SUPPORT}InvalidSecondFactor")
+        else:
+            self.bare("535-5.7.8 Username and Password not accepted. For more information, go to")
+            self.say(f"535 5.7.8  {_SUPPORT}BadCredentials")
+
+    # Transaction
+
+    def _ready(self) -> EmulatedAccount | None:
+        """The account, if a transaction may go on; else the reply that says why not."""
+        if not self.greeted:
+            self.say("503 5.5.1 EHLO/HELO first.")
+        elif not self.secure:
+            self.say("530 5.7.0 Must issue a STARTTLS command first.")
+        elif self.account is None:
+            self.bare("530-5.7.0 Authentication Required. For more information, go to")
+            self.say(f"530 5.7.0  {_SUPPORT}WantAuthError")
+        return self.account if self.greeted and self.secure else None
+
+    @staticmethod
+    def _read_path(pattern: re.Pattern[str], rest: str, params: set[str]) -> tuple[str, dict[str, str]] | None:
+        match = pattern.fullmatch(rest)
+        if match is None:
+            return None
+        found = {name.upper(): value for name, _, value in (word.partition("=") for word in match[2].split())}
+        return (match[1], found) if set(found) <= params else None
+
+    async def _mail(self, rest: str) -> None:
+        account = self._ready()
+        if account is None:
+            return
+        behaviour = account.behaviour
+        read = self._read_path(_MAIL, rest, _PARAMS)
+        if self.envelope is not None:
+            self.say("503 5.5.1 Bad sequence of commands.")
+        elif read is None or (read[0] and not _ADDRESS.fullmatch(read[0])) or not read[1].get("SIZE", "0").isdecimal():
+            self.say("555 5.5.2 Syntax error.")
+        elif not read[0].isascii() and "SMTPUTF8" not in read[1]:
+            self.say("553 5.6.7 The sender address needs SMTPUTF8.")
+        elif int(read[1].get("SIZE", "0")) > behaviour.message_size_limit:
+            self._too_large()
+        elif behaviour.messages_per_connection is not None and self.taken >= behaviour.messages_per_connection:
+            self.say("421 4.7.0 Temporary System Problem. Try again later (10).")
+            self.quitting = True
+        elif behaviour.daily_sending_limit is not None and account.sent_today >= behaviour.daily_sending_limit:
+            self.bare("550-5.4.5 Daily user sending limit exceeded. For more information on Gmail")
+            self.bare("550-5.4.5 sending limits go to")
+            self.say("550 5.4.5  https://support.google.com/a/answer/166852")
+        else:
+            self.envelope = Envelope(read[0], "SMTPUTF8" in read[1])
+            self.say("250 2.1.0 OK")
+
+    async def _rcpt(self, rest: str) -> None:
+        account = self._ready()
+        if account is None:
+            return
+        envelope = self.envelope
+        read = self._read_path(_RCPT, rest, set())
+        if envelope is None:
+            self.say("503 5.5.1 MAIL first.")
+        elif read is None:
+            self.say("555 5.5.2 Syntax error.")
+        elif not _ADDRESS.fullmatch(read[0]) or (not read[0].isascii() and not envelope.utf8):
+            envelope.refused.append(read[0])
+            self.say(f"553 5.1.3 The recipient address <{read[0]}> is not a valid RFC-5321 address.")
+        elif len(envelope.recipients) >= account.behaviour.max_recipients:
+            envelope.refused.append(read[0])
+            self.say("452 4.5.3 Your message has too many recipients.")
+        elif (refusal := self.hub.refused_recipients.get(read[0].lower())) is not None:
+            envelope.refused.append(read[0])
+            self.say(refusal)
+        else:
+            envelope.recipients.append(read[0])
+            self.say("250 2.1.5 OK")
+
+    def _too_large(self) -> None:
+        self.bare("552-5.3.4 Your message exceeded Google's message size limits. For more information,")
+        self.say(f"552 5.3.4 go to {_SUPPORT}MaxSizeError")
+
+    async def _data(self, rest: str) -> None:
+        account = self._ready()
+        if account is None:
+            return
+        if rest:
+            self.say("555 5.5.2 Syntax error.")
+        elif self.envelope is None:
+            self.say("503 5.5.1 MAIL first.")
+        elif not self.envelope.recipients:
+            self.say("503 5.5.1 RCPT first.")
+        elif self.envelope.chunks:
+            self.say("503 5.5.1 Bad sequence of commands.")
+        else:
+            self.channel.end_cuts()
+            self.say("354  Go ahead")
+            gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
+            await gate.open(0)
+            raw = await self._read_data(account.behaviour.message_size_limit)
+            self.hub.saw(self.record, "MESSAGE", "")
+            if not await gate.before():
+                await self._take(account, raw)
+            await gate.after()
+
+    async def _read_data(self, limit: int) -> bytes | None:
+        """The message up to the dot, or ``None`` if it is too large; only CRLF.CRLF ends it: nothing is smuggled behind a bare LF."""
+        # The CRLF of the DATA line counts as the one before the dot of an empty message.
+        self.channel.push_back(b"\r\n")
+        raw = await self.channel.read_until(b"\r\n.\r\n", limit + 2)
+        return None if raw is None else (raw + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
+
+    async def _bdat(self, rest: str, gate: Gate) -> None:
+        match = re.fullmatch(r"(\d{1,10})( LAST)?", rest, re.IGNORECASE)
+        if match is None:
+            self.say("501 5.5.4 Bad BDAT argument, closing connection.")  # what follows cannot be told from commands
+            self.quitting = True
+            return
+        size = int(match[1])
+        room = 2 * self.hub.behaviour.message_size_limit
+        chunk = await self.channel.read_exactly(size) if size <= room else b""
+        if size > room:
+            self._too_large()
+            self.quitting = True
+            return
+        if await gate.before():
+            return
+        account = self._ready()
+        if account is None:
+            return
+        if self.envelope is None:
+            self.say("503 5.5.1 MAIL first.")
+        elif not self.envelope.recipients:
+            self.say("503 5.5.1 RCPT first.")
+        else:
+            self.envelope.chunks.append(chunk)
+            if match[2]:
+                whole = b"".join(self.envelope.chunks)
+                await self._take(account, whole if len(whole) <= account.behaviour.message_size_limit else None)
+            else:
+                self.say("250 2.0.0 OK")
+
+    async def _take(self, account: EmulatedAccount, raw: bytes | None) -> None:
+        """The message is complete."""
+        envelope, self.envelope = self.envelope, None
+        assert envelope is not None
+        if raw is None:
+            self._too_large()
+            return
+        Submission(self.hub, account, envelope, raw).accept(self.record.number)
+        self.taken += 1
+        self.say(f"250 2.0.0 OK  {int(self.hub.wall())}")
+
+    async def _rset(self, rest: str) -> None:  # noqa: ARG002
+        self.envelope = None
+        self.say("250 2.1.5 Flushed")
+
+    async def _noop(self, rest: str) -> None:  # noqa: ARG002
+        self.say("250 2.0.0 OK")
+
+    async def _vrfy(self, rest: str) -> None:  # noqa: ARG002
+        self.say("252 2.1.5 Send some mail, I'll try my best")
+
+    _expn = _vrfy
+
+    async def _help(self, rest: str) -> None:  # noqa: ARG002
+        self.say("214 2.0.0  https://www.google.com/search?btnI&q=RFC+5321")
+
+    async def _quit(self, rest: str) -> None:  # noqa: ARG002
+        self.say("221 2.0.0 closing connection")
+        self.quitting = True
