@@ -1,0 +1,1 @@
+"""A real Dovecot that a test run starts and ends by itself."""
