@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from .ports import Outcome
 
@@ -94,6 +94,17 @@ class GmailError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def replica(self, *, outcome: Outcome | None = None, stage: str | None = None) -> Self:
+        """The same error for another waiter, caused by this one: an exception that is raised twice mixes its tracebacks."""
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
+        if outcome is not None:
+            other.outcome = outcome
+        if stage is not None:
+            other.stage = stage
+        other.__cause__ = self
+        return other
 
 
 class ConfigurationError(GmailError, ValueError):

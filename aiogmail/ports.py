@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from .secret import Secret
 
-__all__ = ["Credential", "CredentialSource", "Effect", "Outcome", "Runner", "Settler"]
+__all__ = ["Credential", "CredentialSource", "Effect", "Keeper", "Outcome", "Runner", "Settler"]
 
 S_contra = TypeVar("S_contra", contravariant=True)
 S_co = TypeVar("S_co", covariant=True)
@@ -69,6 +69,18 @@ class Runner(Protocol[S_co]):
 
     async def run(self, work: Callable[[S_co], Awaitable[T]], effect: Effect) -> T:
         """Await ``work(session)``; replay it by ``effect`` when the session is lost on the way."""
+        ...
+
+
+class Keeper(Runner[S_co], Protocol[S_co]):
+    """A runner that is opened and closed: what keeps a session for a mailbox."""
+
+    async def open(self) -> None:
+        """Open the first session."""
+        ...
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """End running work within ``timeout`` seconds, then close the session."""
         ...
 
 

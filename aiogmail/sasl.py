@@ -36,9 +36,10 @@ class Challenge:
 
 def _no_control(name: str, value: str) -> str:
     """SASL messages are separated by ^A and NUL: a value that holds one could say something else than it means."""
-    for char in value:
-        if char < " " or char == "\x7f":
-            raise ConfigurationError(f"{name}: contains the control character {char!r}")
+    bad = next((char for char in value if char < " " or char == "\x7f"), None)
+    if bad is not None:
+        del value  # it may be a token: a traceback shows locals
+        raise ConfigurationError(f"{name}: contains the control character {bad!r}")
     return value
 
 

@@ -5,6 +5,7 @@ Frozen values with Gmail's defaults. Gmail's hosts and ports live here alone.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import ssl
 from dataclasses import dataclass, field
@@ -70,8 +71,20 @@ class Endpoint:
                 "Endpoint.ssl_context: must verify (CERT_REQUIRED and check_hostname); load a private CA into it instead"
             )
 
+    def context(self) -> ssl.SSLContext:
+        """The TLS context to connect with: the given one, or one that trusts what this machine trusts, shared by all."""
+        return self.ssl_context if self.ssl_context is not None else _default_context()
+
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    """Made once: reading the machine's certificates takes tens of milliseconds."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 @dataclass(frozen=True, slots=True)

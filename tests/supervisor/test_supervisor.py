@@ -1,0 +1,363 @@
+"""The supervisor with sessions made of nothing: what it opens, when, and what it runs again."""
+
+import asyncio
+
+import pytest
+
+from aiogmail import errors
+from aiogmail.ports import Effect, Outcome
+from aiogmail.settings import Timeouts
+from aiogmail.supervisor import Backoff, State, Supervisor
+from tests.support.aio import run
+
+
+class FakeSession:
+    def __init__(self, number):
+        self.number = number
+        self.closed = asyncio.get_running_loop().create_future()
+        self.left = False
+        self.aborted = False
+
+    def lose(self, error=None):
+        if not self.closed.done():
+            self.closed.set_result(error or errors.SessionExpired("BYE Session expired"))
+
+    def abort(self):
+        self.aborted = True
+        self.lose(errors.Disconnected("aborted"))
+
+    async def aclose(self):
+        self.left = True
+
+
+class Door:
+    """Opens sessions, or fails with what it was told to."""
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.sessions = []
+        self.tries = 0
+
+    async def __call__(self):
+        self.tries += 1
+        await asyncio.sleep(0)
+        if self.failures and (failure := self.failures.pop(0)) is not None:
+            raise failure
+        self.sessions.append(FakeSession(len(self.sessions) + 1))
+        return self.sessions[-1]
+
+
+def supervisor(door, **timeouts):
+    return Supervisor(door, name="test", timeouts=Timeouts(**timeouts), backoff=Backoff(base=0.01, cap=0.02))
+
+
+def test_lost_work_runs_again_on_the_next_session():
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+        ran_on = []
+
+        async def work(session):
+            ran_on.append(session.number)
+            if session.number < 3:
+                session.lose()
+                raise errors.SessionExpired("BYE")
+            return "done"
+
+        assert await keeper.run(work, Effect.PURE) == "done"
+        assert ran_on == [1, 2, 3]
+        assert keeper.sessions == 3
+        await keeper.aclose()
+        assert keeper.state is State.CLOSED
+        assert door.sessions[-1].left
+        assert all(session.aborted for session in door.sessions)
+
+    run(main())
+
+
+def test_an_idle_loss_reconnects_before_anybody_asks():
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+        door.sessions[0].lose()
+        await asyncio.sleep(0.01)
+        assert keeper.session is door.sessions[1]
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_an_unknown_outcome_of_work_that_must_not_double_reaches_the_caller():
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+        calls = []
+
+        async def work(session):
+            calls.append(session.number)
+            session.lose()
+            raise errors.Disconnected("gone", outcome=Outcome.UNKNOWN)
+
+        with pytest.raises(errors.Disconnected) as caught:
+            await keeper.run(work, Effect.NEVER)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert calls == [1]
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_the_first_opening_is_tried_twice_at_most():
+    async def main():
+        door = Door(errors.ConnectFailed("refused"), errors.ConnectFailed("refused again"), None)
+        keeper = supervisor(door)
+        with pytest.raises(errors.ConnectFailed, match="again"):
+            await keeper.open()
+        assert door.tries == 2
+        assert keeper.state is State.FAILED
+        await keeper.aclose()
+
+        door = Door(errors.ConnectFailed("refused"))
+        keeper = supervisor(door)
+        await keeper.open()
+        assert door.tries == 2
+        await keeper.aclose()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "failure", [errors.ConnectFailed("certificate", permanent=True), errors.LoginRequired("x"), errors.TooManyConnections("16")]
+)
+def test_a_first_opening_that_cannot_be_helped_is_tried_once(failure):
+    async def main():
+        door = Door(failure)
+        keeper = supervisor(door)
+        with pytest.raises(type(failure)):
+            await keeper.open()
+        assert door.tries == 1
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_a_cancelled_first_opening_leaves_nothing():
+    async def main():
+        async def never():
+            await asyncio.Event().wait()
+
+        keeper = supervisor(never)
+        task = asyncio.create_task(keeper.open())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert keeper.state is State.FAILED
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_an_outage_is_waited_out_and_then_told():
+    async def main():
+        door = Door(None, *[errors.ConnectFailed(f"refused {n}") for n in range(1000)])
+        keeper = supervisor(door, recover=0.1)
+        await keeper.open()
+        door.sessions[0].lose()
+        await asyncio.sleep(0)
+
+        async def work(session):
+            raise AssertionError("there is no session")
+
+        with pytest.raises(errors.ConnectFailed, match="refused"):
+            await keeper.run(work, Effect.PURE)
+        assert 3 < door.tries < 1000
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_an_outage_that_hangs_is_told_as_a_time_out():
+    async def main():
+        door = Door()
+        hang = False
+
+        async def opening():
+            if hang:
+                await asyncio.Event().wait()
+            return await door()
+
+        keeper = supervisor(opening, recover=0.05)
+        await keeper.open()
+        hang = True
+        door.sessions[0].lose()
+        await asyncio.sleep(0.01)
+
+        async def work(session):
+            raise AssertionError("there is no session")
+
+        with pytest.raises(errors.TransportError):
+            await keeper.run(work, Effect.PURE)
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_an_outage_that_ends_in_time_is_not_noticed():
+    async def main():
+        door = Door(None, *[errors.ConnectFailed("refused")] * 3, None)
+        keeper = supervisor(door)
+        await keeper.open()
+        door.sessions[0].lose()
+        await asyncio.sleep(0)
+
+        async def work(session):
+            return session.number
+
+        assert await keeper.run(work, Effect.PURE) == 2
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_what_only_a_person_can_help_fails_every_waiter_and_is_tried_again_when_asked():
+    async def main():
+        door = Door(None, errors.LoginRequired("revoked"), None)
+        keeper = supervisor(door)
+        await keeper.open()
+        door.sessions[0].lose()
+        await asyncio.sleep(0)
+
+        async def work(session):
+            return session.number
+
+        results = await asyncio.gather(*(keeper.run(work, Effect.PURE) for _ in range(3)), return_exceptions=True)
+        assert [type(result) for result in results] == [errors.LoginRequired] * 3
+        assert len({id(result) for result in results}) == 3
+        assert keeper.state is State.FAILED
+        assert await keeper.run(work, Effect.PURE) == 2  # the person consented meanwhile
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_a_session_that_ends_for_good_is_not_opened_again():
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+        door.sessions[0].lose(errors.MailboxChanged("UIDVALIDITY", connection_lost=True))
+        await asyncio.sleep(0.01)
+        assert keeper.state is State.FAILED
+        assert door.tries == 1
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_a_server_that_accepts_and_drops_is_not_hammered():
+    async def main():
+        door = Door()
+
+        async def opening():
+            session = await door()
+            asyncio.get_running_loop().call_soon(session.lose)
+            return session
+
+        keeper = Supervisor(opening, name="test", timeouts=Timeouts(), backoff=Backoff(base=0.05, cap=1, uniform=lambda: 1.0))
+        await keeper.open()
+        await asyncio.sleep(0.2)
+        assert 3 <= door.tries <= 5  # at once, then 0.05, 0.1, 0.2 s
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_a_floor_of_the_error_is_waited_before_the_work_runs_again():
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+        loop = asyncio.get_running_loop()
+        times = []
+
+        async def work(session):
+            times.append(loop.time())
+            if len(times) == 1:
+                raise errors.Unavailable("later", retry_after=0.05)
+            return "done"
+
+        assert await keeper.run(work, Effect.PURE) == "done"
+        assert times[1] - times[0] >= 0.049
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_errors_that_are_not_ours_pass_through():
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+
+        async def work(session):
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await keeper.run(work, Effect.PURE)
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_a_supervisor_that_is_not_open_says_so():
+    async def main():
+        async def work(session):
+            return None
+
+        keeper = supervisor(Door())
+        with pytest.raises(errors.StateError, match="not open"):
+            await keeper.run(work, Effect.PURE)
+        await keeper.open()
+        await keeper.aclose()
+        await keeper.aclose()
+        with pytest.raises(errors.StateError, match="closed"):
+            await keeper.run(work, Effect.PURE)
+
+    run(main())
+
+
+def test_closing_lets_running_work_end_within_its_timeout():
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+
+        async def work(session):
+            await asyncio.sleep(0.03)
+            return "ended"
+
+        task = asyncio.create_task(keeper.run(work, Effect.PURE))
+        await asyncio.sleep(0)
+        await keeper.aclose(timeout=1.0)
+        assert await task == "ended"
+
+    run(main())
+
+
+def test_closing_does_not_wait_longer_than_its_timeout():
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+
+        async def work(session):
+            await asyncio.wait([session.closed])
+            raise session.closed.result()
+
+        task = asyncio.create_task(keeper.run(work, Effect.PURE))
+        await asyncio.sleep(0)
+        await keeper.aclose(timeout=0.02)
+        with pytest.raises(errors.StateError, match="closed"):
+            await task
+
+    run(main())
