@@ -1,0 +1,300 @@
+"""A Gmail that fits in a test suite: IMAP, SMTP, POP3 and OAuth on loopback ports, over accounts in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from aiogmail.errors import StateError
+from aiogmail.settings import Endpoint, Settings
+
+from .behaviour import Behaviour
+from .channel import Channel
+from .emulated import EmulatedAccount
+from .faults import Faults
+from .hub import Hub
+from .imap import serve_imap
+from .ledger import Ledger
+from .oauth import CLIENT_ID, OAuthEndpoints
+from .tokens import GMAIL_SCOPE
+from .web import serve_http
+
+__all__ = ["GmailEmulator"]
+
+Serve = Callable[[Channel], Awaitable[None]]
+
+
+class GmailEmulator:
+    """Gmail's servers, as ``async with GmailEmulator() as gmail_server``.
+
+    It runs in the event loop it was opened in. On an ordinary loop it listens on real TCP ports with TLS; on a
+    :class:`~aiogmail.testing.VirtualLoop` its connections are in memory and its time is the loop's, which is virtual.
+
+    Args:
+        behaviour: the switches of its accounts.
+        seed: ids, random segments and jitter come from it: one seed is one schedule.
+        tls: TLS on the mail ports; the default is TLS on real TCP and none in memory.
+        host: the loopback address to listen at.
+        certificate_for: the names in the servers' certificate.
+
+    Attributes:
+        faults: what goes wrong: :meth:`Faults.add <aiogmail.testing.Faults.add>`.
+        ledger: what happened on all servers.
+    """
+
+    def __init__(
+        self,
+        *,
+        behaviour: Behaviour | None = None,
+        seed: int = 0,
+        tls: bool | None = None,
+        host: str = "127.0.0.1",
+        certificate_for: tuple[str, ...] = ("localhost", "127.0.0.1"),
+    ) -> None:
+        self.hub = Hub(behaviour or Behaviour(), seed)
+        self.hub.make_credentials = self._make_credentials
+        self.oauth = OAuthEndpoints(self.hub)
+        self._tls = tls
+        self._host = host
+        self._names = certificate_for
+        self._servers: dict[str, asyncio.Server] = {}
+        self._ports: dict[str, int] = {}
+        self._client_context: ssl.SSLContext | None = None
+        self._credentials: dict[str, Any] = {}
+        self._clock: Any = None
+
+    # Life
+
+    async def __aenter__(self) -> GmailEmulator:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            StateError: it listens already.
+        """
+        if self._servers:
+            raise StateError("GmailEmulator: already started")
+        loop = asyncio.get_running_loop()
+        in_memory = hasattr(loop, "network")
+        self._tls = not in_memory if self._tls is None else self._tls
+        self._clock = getattr(loop, "clock", None)
+        if self._tls:
+            from .certificates import client_context
+
+            self._client_context = client_context()
+        for name in self._plan():
+            await self.resume(name)
+        self.oauth.token_uris.update({self.token_uri, self.url("/token", "https")} if self._tls else {self.token_uri})
+
+    def _plan(self) -> dict[str, tuple[Serve, bool]]:
+        """Which servers there are, and which of them begin with TLS."""
+        assert self._tls is not None
+        http = partial(serve_http, self.hub, self.oauth)
+        plan: dict[str, tuple[Serve, bool]] = {
+            "imap": (partial(serve_imap, self.hub), self._tls),
+            "http": (http, False),
+        }
+        if self._tls:
+            plan["https"] = http, True
+        return plan
+
+    async def resume(self, name: str) -> None:
+        """Let a server (``"imap"``, ``"smtp"``, ``"submission"``, ``"pop3"``, ``"http"``, ``"https"``) listen, again after :meth:`pause`."""
+        if name in self._servers:
+            return
+        serve, tls = self._plan()[name]
+        context = None
+        if tls:
+            from .certificates import server_context
+
+            context = server_context(*self._names)
+        loop = asyncio.get_running_loop()
+        factory = partial(self._channel, serve)
+        server = await loop.create_server(factory, self._host, self._ports.get(name, 0), ssl=context, backlog=1024)
+        self._servers[name] = server
+        self._ports[name] = server.sockets[0].getsockname()[1]
+
+    async def pause(self, name: str) -> None:
+        """Let a server listen no longer: new connections are refused, those that are open stay."""
+        server = self._servers.pop(name, None)
+        if server is not None:
+            server.close()
+
+    def _channel(self, serve: Serve) -> Channel:
+        return Channel(serve, self.hub.faults.shape, self.hub.random.getrandbits(32))
+
+    async def aclose(self) -> None:
+        """End every connection and stop listening. What happened stays in the ledgers."""
+        servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            server.close()
+        await self.hub.stop()
+        for server in servers:
+            await server.wait_closed()
+
+    # Accounts
+
+    def add_account(self, address: str, *, behaviour: Behaviour | None = None, app_password: str = "") -> EmulatedAccount:
+        """Make an account.
+
+        Args:
+            address: its address, any letters, one ``@``.
+            behaviour: its switches, if they differ from the emulator's.
+            app_password: what PLAIN and LOGIN take; ``""``: nothing.
+
+        Raises:
+            ValueError: no address, or one that exists.
+        """
+        key = address.lower()
+        if key.count("@") != 1 or key.strip("@") != key or any(char.isspace() or not char.isprintable() for char in key):
+            raise ValueError(f"add_account: expected an address, got {address!r}")
+        if key in self.hub.accounts:
+            raise ValueError(f"add_account: {address} exists already")
+        account = self.hub.accounts[key] = EmulatedAccount(self.hub, key, behaviour or self.hub.behaviour, app_password)
+        return account
+
+    def account(self, address: str) -> EmulatedAccount:
+        """An account by its address.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.hub.accounts[address.lower()]
+
+    @property
+    def accounts(self) -> tuple[EmulatedAccount, ...]:
+        """All accounts."""
+        return tuple(self.hub.accounts.values())
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong."""
+        return self.hub.faults
+
+    @property
+    def ledger(self) -> Ledger:
+        """What happened."""
+        return self.hub.ledger
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The switches."""
+        return self.hub.behaviour
+
+    def configure(self, **changes: Any) -> None:
+        """Change switches of :class:`~aiogmail.testing.Behaviour`, for all accounts."""
+        self.hub.configure(**changes)
+
+    # How clients get there
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self._host
+
+    def port(self, name: str) -> int:
+        """The port of ``"imap"``, ``"smtp"`` (implicit TLS), ``"submission"`` (STARTTLS), ``"pop3"``, ``"http"`` or ``"https"``.
+
+        Raises:
+            StateError: not started.
+        """
+        if not self._ports:
+            raise StateError("GmailEmulator: not started; open it with `async with`")
+        return self._ports[name]
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """A client's context that trusts the emulator, or ``None`` without TLS."""
+        return self._client_context
+
+    @property
+    def ca_pem(self) -> str:
+        """The certificate authority, as PEM text for clients that want a file."""
+        from .certificates import ca_pem
+
+        return ca_pem()
+
+    @property
+    def settings(self) -> Settings:
+        """For ``Gmail(…, settings=…)``.
+
+        Raises:
+            StateError: not started.
+        """
+        clock = {} if self._clock is None else {"clock": self._clock}
+        return Settings(imap=self._endpoint("imap"), smtp=self._endpoint("smtp"), pop3=self._endpoint("pop3"), **clock)
+
+    @property
+    def starttls_settings(self) -> Settings:
+        """The same, with submission by STARTTLS on the emulator's 587."""
+        endpoint = Endpoint(self._host, self.port("submission"), "starttls", self._client_context)
+        return replace(self.settings, smtp=endpoint)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        # Port 9 until the server of that name is there.
+        port = self.port(name) if name in self._ports else 9
+        return Endpoint(self._host, port, "tls" if self._tls else "plaintext", self._client_context)
+
+    def url(self, path: str, scheme: str = "http") -> str:
+        """The address of one of the OAuth endpoints: ``/token``, ``/revoke``, ``/o/oauth2/v2/auth``."""
+        return f"{scheme}://{self._host}:{self.port(scheme)}{path}"
+
+    @property
+    def token_uri(self) -> str:
+        """The token endpoint, in plain HTTP at a loopback address, so that any ``TokenCache()`` can use it."""
+        return self.url("/token")
+
+    def credentials(self, address: str) -> Any:
+        """A consenting person's :class:`aiogmail.UserCredentials`; the same until they are revoked.
+
+        Raises:
+            KeyError: there is no such account.
+        """
+        return self._make_credentials(self.account(address).address)
+
+    def _make_credentials(self, address: str) -> Any:
+        from aiogmail.oauth.credentials import UserCredentials
+
+        known = self._credentials.get(address)
+        if known is not None and self.hub.tokens.is_alive(known[0]):
+            return known[1]
+        behaviour = self.hub.accounts[address].behaviour
+        lifetime, limit = behaviour.refresh_token_lifetime, behaviour.refresh_tokens_per_client
+        grant = self.hub.tokens.grant(address, CLIENT_ID, GMAIL_SCOPE, lifetime, limit)
+        made = UserCredentials(
+            CLIENT_ID, self.oauth.clients[CLIENT_ID], grant.refresh_token, token_uri=self.token_uri, scopes=(GMAIL_SCOPE,)
+        )
+        self._credentials[address] = grant, made
+        return made
+
+    def access_token(self, address: str, lifetime: float | None = None) -> str:
+        """An access token for clients that bring no OAuth of their own."""
+        return self.account(address).access_token(lifetime)
+
+    def add_service_account(self, address: str = "robot@project.iam.gserviceaccount.com") -> dict[str, str]:
+        """A service account with domain-wide delegation over every account: what its JSON key file would hold."""
+        from cryptography.hazmat.primitives.asymmetric import rsa
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        key = rsa.generate_private_key(65537, 2048)
+        self.oauth.service_accounts[address] = key.public_key()
+        return {
+            "type": "service_account",
+            "client_email": address,
+            "client_id": "100000000000000000000",
+            "private_key_id": f"{int(time.time()):x}",
+            "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii"),
+            "token_uri": self.token_uri,
+        }

@@ -1,0 +1,162 @@
+"""What do the servers share? Accounts, tokens, time, faults and the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .behaviour import Behaviour
+from .channel import Channel
+from .emulated import SESSION_EXPIRED, EmulatedAccount
+from .faults import Fault, Faults
+from .ledger import CommandSeen, Connection, Ledger
+from .tokens import AccessToken, TokenAuthority
+
+__all__ = ["Hub"]
+
+
+class Hub:
+    """The state behind all servers of one emulator.
+
+    Attributes:
+        behaviour: switches of accounts made from now on, and of connections before login.
+        accounts: by address.
+        ledger: of all servers.
+        faults: what goes wrong.
+        tokens: grants and access tokens.
+        channels: the open connections.
+        tasks: what runs beside the connections, such as a Sent copy on its way.
+    """
+
+    def __init__(self, behaviour: Behaviour, seed: int) -> None:
+        self.behaviour = behaviour
+        self.seed = seed
+        self.accounts: dict[str, EmulatedAccount] = {}
+        self.ledger = Ledger()
+        self.faults = Faults()
+        self.random = random.Random(f"{seed}/hub")  # noqa: S311  ids, not secrets
+        self.tokens = TokenAuthority(self.now, seed)
+        self.channels: set[Channel] = set()
+        self.timers: set[asyncio.TimerHandle] = set()
+        self.make_credentials: Callable[[str], Any] = lambda _: None
+
+    # Time
+
+    @staticmethod
+    def now() -> float:
+        """Seconds of the running loop; without one, of the monotonic clock."""
+        try:
+            return asyncio.get_running_loop().time()
+        except RuntimeError:
+            return time.monotonic()
+
+    @staticmethod
+    def wall() -> float:
+        """Seconds since the epoch; a virtual loop has a wall clock of its own."""
+        try:
+            return float(getattr(asyncio.get_running_loop(), "wall", time.time)())
+        except RuntimeError:
+            return time.time()
+
+    def later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call something later, at once if ``seconds`` is 0; the emulator's end cancels it."""
+        if seconds <= 0:
+            call()
+            return
+
+        def run() -> None:
+            self.timers.discard(handle)
+            call()
+
+        handle = asyncio.get_running_loop().call_later(seconds, run)
+        self.timers.add(handle)
+
+    # Connections
+
+    def sid(self) -> str:
+        """A session id as Gmail's greetings have it."""
+        letters = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz", k=3))
+        return f"{letters[0]}{self.random.randrange(10, 99)}{letters[1:]}{self.random.randrange(10**8, 10**9)}edq"
+
+    def connected(self, protocol: str, channel: Channel) -> Connection:
+        """A connection came up."""
+        record = Connection(len(self.ledger.connections) + 1, protocol, self.wall())
+        self.ledger.connections.append(record)
+        self.channels.add(channel)
+        channel.record = record
+        return record
+
+    def disconnected(self, record: Connection, channel: Channel, reason: str) -> None:
+        """It is over."""
+        record.closed_at = self.wall()
+        record.reason = record.reason or reason
+        self.channels.discard(channel)
+        if record.address is not None:
+            self.accounts[record.address].sessions.pop(record.number, None)
+
+    def saw(self, record: Connection, verb: str, line: str) -> None:
+        """A command was read."""
+        seen = CommandSeen(self.wall(), record.protocol, record.number, verb, line)
+        self.ledger.commands.append(seen)
+        if record.address is not None:
+            self.accounts[record.address].ledger.commands.append(seen)
+
+    def fault(self, record: Connection, verb: str) -> Fault | None:
+        """The fault that hits this command, if any."""
+        return self.faults.match(record.protocol, verb, record.address)
+
+    # Logins
+
+    def may_login(self, account: EmulatedAccount) -> bool:
+        """Count a login against the account's rate."""
+        limit = account.behaviour.login_rate
+        now = self.now()
+        account.logins = [at for at in account.logins if at > now - account.behaviour.login_window]
+        if limit is not None and len(account.logins) >= limit:
+            return False
+        account.logins.append(now)
+        return True
+
+    def login(
+        self, record: Connection, channel: Channel, account: EmulatedAccount, token: AccessToken | None
+    ) -> asyncio.TimerHandle | None:
+        """The connection is a session of the account now; the timer that will end it, if its life is limited."""
+        record.address = account.address
+        record.authenticated_at = self.wall()
+        account.ledger.connections.append(record)
+        account.sessions[record.number] = record, channel
+        behaviour = account.behaviour
+        life = behaviour.pop_session_lifetime if record.protocol == "pop3" else behaviour.session_lifetime
+        ends = [] if life is None else [self.now() + life]
+        if token is not None and behaviour.session_ends_with_token:
+            ends.append(token.expires_at + behaviour.session_grace)
+        if not ends:
+            return None
+        return asyncio.get_running_loop().call_at(min(ends), channel.interrupt, SESSION_EXPIRED)
+
+    def credentials(self, address: str) -> Any:
+        """See :meth:`GmailEmulator.credentials`."""
+        return self.make_credentials(address)
+
+    def configure(self, **changes: Any) -> None:
+        """Change switches, for the accounts that exist and for those to come."""
+        self.behaviour = replace(self.behaviour, **changes)
+        for account in self.accounts.values():
+            account.configure(**changes)
+
+    async def stop(self) -> None:
+        """Cut every connection off and wait until its task is gone."""
+        for handle in self.timers:
+            handle.cancel()
+        self.timers.clear()
+        tasks = [channel.task for channel in self.channels if channel.task is not None]
+        for channel in list(self.channels):
+            channel.abort()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

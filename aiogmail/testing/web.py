@@ -1,0 +1,112 @@
+"""How is HTTP spoken, as far as the OAuth endpoints need it? One request after another, small bodies, nothing chunked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+from .channel import Channel, Hangup, Interrupted, LineTooLong
+from .oauth import OAuthEndpoints, Reply
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+__all__ = ["serve_http"]
+
+_MAX_BODY = 64 * 1024
+_MAX_HEADERS = 100
+_REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
+
+
+@dataclass(slots=True)
+class _Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
+    form: dict[str, str] = field(default_factory=dict)
+
+
+async def serve_http(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> None:
+    """Serve one connection to its end."""
+    record = hub.connected("http", channel)
+    reason = "closed by peer"
+    try:
+        while True:
+            request = await _read(channel)
+            await _answer(hub, endpoints, channel, request)
+            if request.headers.get("connection", "").lower() == "close":
+                reason = "closed"
+                break
+    except (Hangup, Interrupted, LineTooLong):
+        pass
+    except asyncio.CancelledError:
+        reason = "emulator stopped"
+        raise
+    except ValueError:
+        reason = "bad request"
+        channel.write(_response(Reply(400, {"error": "invalid_request"})))
+    finally:
+        hub.disconnected(record, channel, reason)
+
+
+async def _read(channel: Channel) -> _Request:
+    line = (await channel.read_line(16 * 1024)).decode("ascii").split()
+    if len(line) != 3:
+        raise ValueError("request line")
+    url = urlsplit(line[1])
+    request = _Request(line[0].upper(), url.path, dict(parse_qsl(url.query)))
+    for _ in range(_MAX_HEADERS):
+        header = (await channel.read_line(16 * 1024)).decode("latin-1").strip()
+        if not header:
+            break
+        name, _, value = header.partition(":")
+        request.headers[name.strip().lower()] = value.strip()
+    length = int(request.headers.get("content-length", "0"))
+    if not 0 <= length <= _MAX_BODY:
+        raise ValueError("body too large")
+    body = (await channel.read_exactly(length)).decode()
+    if request.headers.get("content-type", "").startswith("application/json"):
+        found = json.loads(body or "{}")
+        request.form = {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    else:
+        request.form = dict(parse_qsl(body))
+    return request
+
+
+async def _answer(hub: Hub, endpoints: OAuthEndpoints, channel: Channel, request: _Request) -> None:
+    verb = {"/token": "TOKEN", "/o/oauth2/token": "TOKEN", "/revoke": "REVOKE", "/o/oauth2/v2/auth": "AUTH"}.get(request.path, request.path)
+    assert channel.record is not None
+    hub.saw(channel.record, verb, f"{request.method} {request.path}")
+    fault = hub.fault(channel.record, verb)
+    if hub.behaviour.token_delay:
+        await asyncio.sleep(hub.behaviour.token_delay)
+    if fault is not None and fault.point == "request":
+        if fault.action == "answer":
+            status, _, body = fault.text.partition(" ")
+            if verb == "TOKEN":
+                endpoints.note(request.form.get("grant_type", ""), None, int(status), "fault")
+            channel.write(_response(Reply(int(status), body), fault.data))
+            await channel.drain()
+            return
+        await channel.enact(fault)
+    elif fault is not None and fault.byte is not None:
+        channel.cut_reply(fault.byte, fault)
+    channel.write(_response(endpoints.handle(verb, request.method, request.query, request.form, request.headers)))
+    channel.end_cuts()
+    await channel.drain()
+    if fault is not None and fault.point == "reply" and fault.byte is None:
+        await channel.enact(fault)
+
+
+def _response(reply: Reply, extra: bytes = b"") -> bytes:
+    text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body, indent=2)
+    kind = "application/json; charset=utf-8" if not isinstance(reply.body, str) or text[:1] in {"{", "["} else "text/html; charset=utf-8"
+    body = text.encode()
+    head = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Status')}", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    head += ["Cache-Control: no-cache, no-store, max-age=0, must-revalidate", "Pragma: no-cache"]
+    head += [f"{name}: {value}" for name, value in reply.headers.items()]
+    return "\r\n".join(head).encode() + b"\r\n" + extra + b"\r\n" + body
