@@ -19,6 +19,7 @@ from types import TracebackType
 from aiogmail.settings import Endpoint, Settings, Timeouts
 from tests.support import ca
 from tests.support.canary import CANARIES
+from tests.support.install import SWITCH
 from tests.support.jwt import Signer
 
 from . import configuration
@@ -71,6 +72,9 @@ class Dovecot:
         """
         if self._process is not None:
             raise DovecotFailed("already started")
+        version = subprocess.run([_program("dovecot"), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        if not version.startswith("2.3."):
+            raise DovecotFailed(f"This is Dovecot {version}; tests/dovecot/configuration.py is written for 2.3. {SWITCH}=0 runs without.")
         CANARIES.add("JWT of the Dovecot fixture", self.signer.prefix)
         # Not pytest's tmp_path: its parents are closed to other users, and the paths of unix sockets must stay short.
         self.folder = Path(tempfile.mkdtemp(prefix="aiogmail-dovecot-"))
