@@ -151,10 +151,14 @@ class Dovecot:
             raise DovecotFailed("not started")
         return self._process.pid
 
-    def log(self) -> str:
-        """What it has logged, its words before the log was open first."""
-        parts = (self.folder / "stderr", self.folder / "dovecot.log")
-        return "".join(part.read_text(errors="replace") for part in parts if part.exists())
+    def log(self, since: int = 0) -> str:
+        """What it has logged, from a :meth:`log_mark` on or, from the start, with its words before the log was open."""
+        parts = [self.folder / "dovecot.log"] if since else [self.folder / "stderr", self.folder / "dovecot.log"]
+        return "".join(part.read_bytes()[since:].decode(errors="replace") for part in parts if part.exists())
+
+    def log_mark(self) -> int:
+        """How long the log is now, in bytes."""
+        return (self.folder / "dovecot.log").stat().st_size
 
     # -- for the client under test ------------------------------------------------------------------------------------
 
