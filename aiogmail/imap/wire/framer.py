@@ -8,6 +8,7 @@ the start of the next one, and every size is charged before its bytes arrive.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 
 from aiogmail.errors import LimitExceeded, ProtocolError
@@ -21,8 +22,7 @@ Frame = bytes | tuple[bytes, tuple[bytes, ...]]
 SCRATCH = 64 * 1024
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
-_TEXT_LINE = re.compile(rb"(?!\* )|\* (?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r])", re.IGNORECASE)
-_NUMBER = re.compile(rb"\{([0-9]++)\}\Z")
+_DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
 
 
 class Framer:
@@ -40,9 +40,10 @@ class Framer:
         self.received = 0
         self._held = b""  # the last bytes of a segment that may be the start of "}" CRLF
         self._tail = bytearray()  # the incomplete line
-        self._head = bytearray()  # the lines of this response that ended in a literal, each with its CRLF
+        self._lines: list[bytes] = []  # the lines of this response that ended in a literal
+        self._lines_size = 0
         self._literals: list[bytes] = []
-        self._charged = 0
+        self._literals_size = 0
         self._sink: io.BytesIO | None = None  # the incomplete literal
         self._view = memoryview(b"")
         self._filled = 0
@@ -51,11 +52,12 @@ class Framer:
     @property
     def pending(self) -> int:
         """Bytes of the response that is not complete yet."""
-        return len(self._held) + len(self._tail) + len(self._head) + sum(map(len, self._literals)) + self._filled
+        complete = self._lines_size + sum(map(len, self._literals))
+        return len(self._held) + len(self._tail) + complete + self._filled
 
     @property
     def mid_response(self) -> bool:
-        return bool(self._held or self._tail or self._head)
+        return bool(self._held or self._tail or self._lines)
 
     def get_buffer(self) -> memoryview:
         """Where the next bytes belong: the rest of a large literal, else a scratch buffer."""
@@ -88,85 +90,95 @@ class Framer:
         return frames
 
     def _drop(self) -> None:
-        self._sink, self._view, self._filled = None, memoryview(b""), 0
+        """Nothing of what is held will ever be used."""
         self._held = b""
-        self._tail, self._head, self._literals = bytearray(), bytearray(), []
+        self._tail = bytearray()
+        self._lines, self._lines_size = [], 0
+        self._literals, self._literals_size = [], 0
+        self._sink, self._view, self._filled = None, memoryview(b""), 0
 
     def _frame(self, data: bytes, frames: list[Frame]) -> None:
         position = 0
-        while True:
+        if self._sink is not None:
+            position = self._fill_literal(data, 0)
             if self._sink is not None:
-                position = self._fill_literal(data, position)
-                if self._sink is not None:
-                    return
-            marker = data.find(b"}\r\n", position)
-            if marker < 0:
-                break
+                return
+        while (marker := data.find(b"}\r\n", position)) >= 0:
             lines = data[position : marker + 1].split(_CRLF)
+            position = marker + 3
+            self._join_tail(lines)
             last = lines.pop()
             if lines:
-                self._take_lines(lines, frames)
-            position = self._take_marked(last, data, marker + 3, frames)
-        self._take_rest(data[position:] if position else data, frames)
+                self._end_lines(lines, frames)
+            size = self._announced(last)
+            if size < 0:
+                self._end_lines([last], frames)
+                continue
+            self._lines.append(last)
+            end = position + size
+            if end > len(data):
+                self._sink = io.BytesIO(bytes(size))
+                self._view = self._sink.getbuffer()
+                self._fill_literal(data, position)
+                return
+            self._literals.append(data[position:end])
+            position = end
+        self._frame_rest(data[position:] if position else data, frames)
 
-    def _take_rest(self, rest: bytes, frames: list[Frame]) -> None:
+    def _frame_rest(self, rest: bytes, frames: list[Frame]) -> None:
         """Bytes in which no literal begins."""
         lines = rest.split(_CRLF)
         tail = lines.pop()
         if lines:
-            self._take_lines(lines, frames)
+            self._join_tail(lines)
+            self._end_lines(lines, frames)
         if tail.endswith((b"\r", b"}")):
-            kept = -2 if tail.endswith(b"}\r") else -1
-            tail, self._held = tail[:kept], tail[kept:]
+            held = -2 if tail.endswith(b"}\r") else -1
+            tail, self._held = tail[:held], tail[held:]
         if tail:
             self._tail += tail
-            self._check_line(len(self._head) + len(self._tail))
+            self._check_line(self._lines_size + len(self._tail))
 
-    def _take_lines(self, lines: list[bytes], frames: list[Frame]) -> None:
-        """Whole lines, the first of which may have begun earlier."""
-        if self._tail or self._head:
-            first = lines[0] = bytes(self._tail) + lines[0]
+    def _join_tail(self, lines: list[bytes]) -> None:
+        if self._tail:
+            self._tail += lines[0]
+            lines[0] = bytes(self._tail)
             self._tail.clear()
-            if self._head:
-                self._check_line(len(self._head) + len(first))
-                self._charge(len(first))
-                frames.append((bytes(self._head) + first, tuple(self._literals)))
-                self._head.clear()
-                self._literals.clear()
-                self._charged = 0
-                del lines[0]
-        limit = self._line_limit
-        if lines and max(map(len, lines)) > limit:
-            for line in lines:
-                self._check_line(len(line))
-                frames.append(line)
-        frames += lines
 
-    def _take_marked(self, last: bytes, data: bytes, position: int, frames: list[Frame]) -> int:
-        """A line that ends in ``}``: perhaps a literal follows. Returns where to go on."""
-        line = bytes(self._tail) + last if self._tail else last
-        number = None if not self._head and _TEXT_LINE.match(line) else _NUMBER.search(line, max(0, len(line) - 32))
-        if number is None:
-            self._take_lines([last], frames)
-            return position
-        self._tail.clear()
-        self._check_line(len(self._head) + len(line))
-        digits = number[1]
+    def _end_lines(self, lines: list[bytes], frames: list[Frame]) -> None:
+        """Whole lines that announce no literal, so that each ends a response."""
+        if self._lines:
+            self._lines.append(lines[0])
+            text = _CRLF.join(self._lines)
+            self._check_line(len(text))
+            self._check_response(len(lines[0]))
+            frames.append((text, tuple(self._literals)))
+            self._lines, self._lines_size = [], 0
+            self._literals, self._literals_size = [], 0
+            if len(lines) == 1:
+                return
+            del lines[0]
+        if max(map(len, lines)) > self._line_limit:
+            frames.extend(itertools.takewhile(lambda line: len(line) <= self._line_limit, lines))
+            self._check_line(self._line_limit + 1)
+        frames.extend(lines)
+
+    def _announced(self, line: bytes) -> int:
+        """The size of the literal that this line ends in, charged; -1 where it ends in none."""
+        brace = line.rfind(b"{")
+        digits = line[brace + 1 : -1]
+        if brace < 0 or not digits.isdigit() or not (self._lines or _DATA_LINE.match(line)):
+            return -1
+        self._lines_size += len(line) + 2
+        self._check_line(self._lines_size)
         if len(digits) > 20:
-            raise ProtocolError("the server announced a literal with a size of more than 20 digits")
+            raise ProtocolError("the server broke the IMAP grammar: it announced a literal with a size of more than 20 digits")
         size = int(digits)
         if size > self._limits.literal:
             raise LimitExceeded(f"the server announced a literal of {size} bytes, more than Limits.literal ({self._limits.literal}) allows")
-        self._charge(len(line) + 2 + size + _LITERAL_OVERHEAD)
-        self._head += line
-        self._head += _CRLF
-        end = position + size
-        if end <= len(data):
-            self._literals.append(data[position:end])
-            return end
-        self._sink = io.BytesIO(bytes(size))
-        self._view = self._sink.getbuffer()
-        return position
+        self._literals_size += size + _LITERAL_OVERHEAD
+        self._check_response(0)
+        return size
 
     def _fill_literal(self, data: bytes, position: int) -> int:
         count = min(len(data) - position, len(self._view) - self._filled)
@@ -185,7 +197,6 @@ class Framer:
         if size > self._line_limit:
             raise LimitExceeded(f"the server sent a line longer than Limits.line ({self._line_limit}) allows")
 
-    def _charge(self, size: int) -> None:
-        self._charged += size
-        if self._charged > self._limits.response:
+    def _check_response(self, more: int) -> None:
+        if self._lines_size + self._literals_size + more > self._limits.response:
             raise LimitExceeded(f"the server sent, or announced, a response larger than Limits.response ({self._limits.response}) allows")
