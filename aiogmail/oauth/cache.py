@@ -1,0 +1,349 @@
+"""One cache of tokens for every client, that nobody ever waits for.
+
+While a token lives, :meth:`TokenCache.get` returns at once. Tokens of identities in use are refreshed ahead of expiry by one
+task, whoever asks and however many they are; while that goes wrong, the old token serves to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+import ssl
+from asyncio import get_running_loop
+from collections.abc import Hashable
+from types import TracebackType
+from typing import Self
+
+from aiogmail.clock import Clock, SystemClock
+from aiogmail.errors import ConfigurationError, GmailError, StateError, TokenEndpointError, TokenRefused
+from aiogmail.secret import Secret
+
+from .address import check_address
+from .credentials import Credentials, identity_of
+from .entry import FLOOR, Entry, Flight, Obtained, again
+from .http import TokenEndpoint
+from .refresh import Refresher
+from .stores.base import TokenStore
+from .token import Token
+
+__all__ = ["TokenCache"]
+
+_log = logging.getLogger("aiogmail.oauth")
+
+_PATIENCE = 2.0
+"""How long, at most, a consumer is held for a better token while the old one lives; in seconds."""
+_LOOK = 30.0
+"""The scheduler never sleeps longer: a machine that was suspended wakes with timers that have not counted."""
+_AT_ONCE = 16
+"""Exchanges under way at the same time."""
+_CLOSE = 5.0
+"""How long :meth:`TokenCache.aclose` lets exchanges finish, whose reply may hold the only copy of a new refresh token."""
+_FLUSH = 5.0
+
+
+class TokenCache:
+    """Hands out access tokens that live, and refreshes them ahead of expiry: once, whoever asks.
+
+    A cache belongs to the event loop it is first used in. It may serve any number of accounts and clients; opening it does no
+    I/O, and its one task starts with the first token.
+
+    Args:
+        store: shares tokens with other processes and keeps refresh tokens that rotate; ``None``: this cache's memory.
+        refresh_ahead: seconds before expiry at which the token of an identity in use is refreshed; counts as at most half of
+            the token's life. An identity that nobody asked for during a token's whole life is not refreshed any more.
+        clock: what ages are read from.
+        timeout: seconds for one exchange with a token endpoint.
+        ssl_context: for a token endpoint with a private CA; must verify.
+        proxy: the address of an HTTP proxy for token endpoints. The environment's proxies are not looked at.
+
+    Raises:
+        ConfigurationError: a number that is none, a context that does not verify.
+    """
+
+    def __init__(
+        self,
+        store: TokenStore | None = None,
+        *,
+        refresh_ahead: float = 300.0,
+        clock: Clock | None = None,
+        timeout: float = 20.0,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        _check_seconds("refresh_ahead", refresh_ahead)
+        _check_seconds("timeout", timeout)
+        if timeout == 0:
+            raise ConfigurationError("timeout: expected seconds above 0, got 0")
+        self._clock = clock if clock is not None else SystemClock()
+        self._now = self._clock.now
+        self._store = store
+        self._ahead = refresh_ahead
+        endpoint = TokenEndpoint(clock=self._clock, timeout=timeout, ssl_context=ssl_context, proxy=proxy)
+        self._refresher = Refresher(endpoint, store, self._clock, refresh_ahead, timeout)
+        self._entries: dict[tuple[Hashable, ...], Entry] = {}
+        self._recent: dict[str, Entry] = {}  # by address, the entry last asked for: the fast path of get()
+        self._heap: list[tuple[float, int, Entry]] = []
+        self._order = itertools.count()
+        self._flights: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduler: asyncio.Task[None] | None = None
+        self._flush_at = 0.0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<TokenCache {'closed' if self._closed else 'open'} identities={len(self._entries)} store={self._store!r}>"
+
+    async def __aenter__(self) -> Self:
+        """Bind the cache to this event loop. No I/O."""
+        self._check()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def get(self, address: str, credentials: Credentials, min_ttl: float = 60.0) -> Token:
+        """A token of this address that is valid now.
+
+        Returns at once while the cached token has ``min_ttl`` seconds left. Otherwise it waits for one refresh, which all who
+        wait share; while the old token still lives it waits two seconds at most, and then gives the old one.
+        Cancelling it cancels nobody else's wait, nor the refresh.
+
+        Args:
+            address: the mailbox.
+            credentials: by what right. Others than before for the same identity mean a new login.
+            min_ttl: seconds of life wanted; counts as at most half of the token's whole life.
+
+        Raises:
+            ConfigurationError: an argument is wrong; or the token endpoint refused the client, the key or the clock.
+            LoginRequired: the refresh token is dead; the message says why, as far as known.
+            AccessDenied: the account or its administrator does not let this client in.
+            TokenEndpointError: no token could be had now; a failure is remembered for a while (``retry_after`` says how long).
+            StateError: the cache is closed, or belongs to another event loop.
+        """
+        entry = self._recent.get(address)
+        if entry is not None and entry.credentials is credentials and self._loop is get_running_loop():
+            now = self._now()
+            left = entry.deadline - now
+            if left > min_ttl >= 0 or left > entry.half:
+                entry.used = now
+                return entry.token  # type: ignore[return-value] # an entry with a deadline has a token
+        return await self._get(address, credentials, min_ttl)
+
+    def invalidate(self, address: str, token: Token | Secret) -> None:
+        """The server refused this token: do not hand it out again. The next :meth:`get` refreshes.
+
+        A token that has been replaced meanwhile, or was told before, changes nothing: many sessions may tell of the same one.
+
+        Raises:
+            StateError: the cache is closed, or belongs to another event loop.
+        """
+        self._check()
+        secret = token.access_token if isinstance(token, Token) else token
+        who = address.lower()
+        for entry in self._entries.values():
+            if entry.address.lower() == who and entry.token is not None and entry.token.access_token == secret:
+                entry.rejected = secret
+                entry.drop()
+
+    async def aclose(self) -> None:
+        """End the cache: its waiters get :class:`~aiogmail.errors.StateError`, no task is left.
+
+        A refresh under way gets a few seconds to finish, for its reply may hold the only copy of a rotated refresh token.
+        Cancelling it cuts that short. A second call does nothing.
+        """
+        if self._closed:
+            return
+        if self._loop is not None:
+            self._check()
+        self._closed = True
+        self._recent.clear()
+        for entry in self._entries.values():
+            if entry.flight is not None and not entry.flight.done.done():
+                entry.flight.done.set_result(StateError("this TokenCache was closed"))
+        try:
+            if self._scheduler is not None:
+                self._scheduler.cancel()
+                await asyncio.wait({self._scheduler})
+            if self._flights:
+                await asyncio.wait(self._flights, timeout=_CLOSE)
+        finally:
+            running = set(self._flights)
+            for task in running:
+                task.cancel()
+            if running:
+                await asyncio.wait(running)
+        try:
+            async with asyncio.timeout(_FLUSH):
+                await self._refresher.flush()
+                if self._store is not None:
+                    await self._store.aclose()
+        except (TimeoutError, OSError) as error:
+            _log.warning("token store could not be closed: %s", error)
+        if self._refresher.unsaved:
+            _log.error("%d tokens could not be stored before the cache was closed", len(self._refresher.unsaved))
+
+    # The slow path of get()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StateError("this TokenCache is closed: make a new one")
+        loop = get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise StateError("this TokenCache belongs to another event loop (or process): make one for each")
+
+    async def _get(self, address: str, credentials: Credentials, min_ttl: float) -> Token:
+        self._check()
+        check_address(address)
+        _check_seconds("min_ttl", min_ttl)
+        entry = self._entry_of(address, credentials)
+        while True:
+            now = entry.used = self._now()
+            if entry.token is not None and entry.enough(now, min_ttl):
+                return entry.token
+            flight, old, left = entry.flight, entry.token, entry.deadline - now
+            if flight is None:
+                if entry.failure is not None and now < entry.retry_at:
+                    if old is not None and left > FLOOR:
+                        return old
+                    raise again(entry.failure, entry.retry_at - now)
+                flight = self._start(entry, min_ttl)
+            outcome = await _join(flight, left)
+            if isinstance(outcome, StateError):
+                raise again(outcome, 0.0)
+            if isinstance(outcome, Token):
+                # Somebody else's flight may have settled for less than is wanted here: then once more, with our wish.
+                if flight.want >= min_ttl or entry.enough(self._now(), min_ttl):
+                    return outcome
+            elif entry.flight is not None and entry.flight is not flight:
+                continue  # a new login came meanwhile, and its refresh is under way
+            elif old is not None and entry.token is old:
+                return old
+            elif outcome is not None:
+                raise again(outcome, entry.retry_at - self._now())
+
+    def _entry_of(self, address: str, credentials: Credentials) -> Entry:
+        identity = identity_of(address, credentials)
+        entry = self._entries.get(identity)
+        if entry is None:
+            entry = self._entries[identity] = Entry(identity, address, credentials)
+        elif entry.credentials is not credentials:
+            if entry.credentials == credentials:
+                entry.credentials = credentials
+            else:
+                entry.renew(credentials)
+        self._recent[address] = entry
+        return entry
+
+    # Refreshing
+
+    def _start(self, entry: Entry, want: float) -> Flight:
+        loop = get_running_loop()
+        flight = entry.flight = Flight(want, loop.create_future())
+        flight.task = loop.create_task(self._fly(entry, flight), name=f"aiogmail token of {entry.address}")
+        self._flights.add(flight.task)
+        flight.task.add_done_callback(self._flights.discard)
+        if self._scheduler is None:
+            self._scheduler = loop.create_task(self._schedule(), name="aiogmail token scheduler")
+        return flight
+
+    async def _fly(self, entry: Entry, flight: Flight) -> None:
+        """One refresh. Its outcome, good or bad, is a value that every waiter reads."""
+        try:
+            async with self._gate:
+                got = await self._refresher.obtain(entry, flight.want)
+            outcome = self._land(entry, flight, got)
+        except GmailError as error:
+            outcome = self._crash(entry, flight, error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must reach the waiters, not the void
+            _log.exception("refreshing the token of %s failed in an unforeseen way", entry.address)
+            outcome = self._crash(entry, flight, TokenEndpointError(f"refreshing failed: {type(error).__name__}"))
+        finally:
+            if entry.flight is flight:
+                entry.flight = None
+            self._wake.set()
+        if not flight.done.done():
+            flight.done.set_result(outcome)
+
+    def _land(self, entry: Entry, flight: Flight, got: Obtained) -> Token | GmailError:
+        if got.access_token == entry.rejected:
+            entry.rejected = None  # the next attempt takes whatever comes
+            return self._crash(entry, flight, TokenRefused("the server refused this token, and a refresh gave the same one again"))
+        now = self._now()
+        token = entry.replace(got, now, self._clock.wall())
+        heapq.heappush(self._heap, (entry.plan(now, self._ahead, random.random()), next(self._order), entry))  # noqa: S311 - jitter, no secret
+        _log.debug("token of %s: valid for %.0f s", entry.address, got.left)
+        return token
+
+    def _crash(self, entry: Entry, flight: Flight, error: GmailError) -> GmailError:
+        if entry.flight is flight:  # else a new login came meanwhile: this failure is not its own
+            now = self._now()
+            entry.fail(error, now, random.random())  # noqa: S311 - jitter, no secret
+            entry.due = entry.retry_at
+            heapq.heappush(self._heap, (entry.due, next(self._order), entry))
+            level = logging.WARNING if error.retryable else logging.ERROR
+            _log.log(level, "token of %s could not be refreshed (next try in %.0f s): %s", entry.address, entry.retry_at - now, error)
+        return error
+
+    # The one task
+
+    async def _schedule(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self._now()
+            self._look(now)
+            if self._refresher.unsaved and now >= self._flush_at:
+                self._flush_at = now + _FLUSH
+                await self._refresher.flush()
+            delay = max(self._heap[0][0] - now, 0.01) if self._heap and len(self._flights) < _AT_ONCE else _LOOK
+            if self._refresher.unsaved:
+                delay = min(delay, _FLUSH)
+            try:
+                async with asyncio.timeout(min(delay, _LOOK)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _look(self, now: float) -> None:
+        """Start what is due, as far as there is room; forget what nobody asked for."""
+        while self._heap and self._heap[0][0] <= now and len(self._flights) < _AT_ONCE:
+            due, _, entry = heapq.heappop(self._heap)
+            if due != entry.due or entry.flight is not None:
+                continue  # planned anew since
+            if entry.in_use(now):
+                self._start(entry, 0.0)
+            elif entry.deadline > now:
+                entry.due = entry.deadline
+                heapq.heappush(self._heap, (entry.due, next(self._order), entry))
+            else:
+                self._forget(entry)
+
+    def _forget(self, entry: Entry) -> None:
+        entry.drop()
+        # Without a store, this is the only place where a rotated refresh token is.
+        if self._store is not None or entry.refresh_token is None:
+            self._entries.pop(entry.identity, None)
+            if self._recent.get(entry.address) is entry:
+                del self._recent[entry.address]
+
+
+async def _join(flight: Flight, left: float) -> Token | GmailError | None:
+    """Wait for a flight; where ``left`` seconds of the old token remain, not to their end, and then ``None``."""
+    if left <= FLOOR:
+        return await asyncio.shield(flight.done)
+    try:
+        async with asyncio.timeout(min(left - FLOOR, _PATIENCE)):
+            return await asyncio.shield(flight.done)
+    except TimeoutError:
+        return None
+
+
+def _check_seconds(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ConfigurationError(f"{name}: expected seconds, 0 or more, got {value!r}")

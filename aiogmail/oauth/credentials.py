@@ -1,0 +1,354 @@
+"""By what right may an account be opened? Five kinds of credentials, frozen, and Google's own file formats.
+
+Nothing here does more I/O than reading the one file that it was named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from aiogmail.errors import ConfigurationError
+from aiogmail.secret import Secret
+from aiogmail.settings import is_loopback
+
+from .address import check_address
+from .token import is_token_text
+
+__all__ = [
+    "GOOGLE_AUTH_URI",
+    "GOOGLE_TOKEN_URI",
+    "MAIL_SCOPE",
+    "AppPassword",
+    "Credentials",
+    "GoogleAuthCredentials",
+    "ServiceAccountCredentials",
+    "TokenProvider",
+    "UserCredentials",
+    "check_endpoint",
+    "identity_of",
+]
+
+MAIL_SCOPE = "https://mail.google.com/"
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - no password
+GOOGLE_AUTH_URI = "https://accounts.google.com/o/oauth2/v2/auth"
+_FILE_LIMIT = 256 * 1024
+
+
+def check_endpoint(name: str, uri: str) -> str:
+    """The URI, unchanged, if secrets may be sent there: https, or http to a loopback address.
+
+    Raises:
+        ConfigurationError: another scheme, no host, a user name, a fragment or a control character in it.
+    """
+    if not isinstance(uri, str) or any(char <= " " or char > "~" for char in uri):
+        raise ConfigurationError(f"{name}: expected an https:// address, got {uri!r}")
+    try:
+        parts = urlsplit(uri)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: expected an https:// address, got {uri!r}: {error}") from None
+    if "@" in parts.netloc:
+        raise ConfigurationError(f"{name}: expected an address without a user name")  # not shown: it may hold a password
+    if not host or parts.fragment or parts.scheme not in ("https", "http"):
+        raise ConfigurationError(f"{name}: expected an https:// address, got {uri!r}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(f"{name}: {uri!r} would send secrets in clear; use https:// (http:// is for a loopback address only)")
+    return uri
+
+
+def check_scopes(scopes: str | Iterable[str]) -> tuple[str, ...]:
+    """Scopes as a tuple of words; a string is split at its spaces, as on the wire."""
+    words = tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes) if isinstance(scopes, Iterable) else ()
+    if not words or not all(is_token_text(word) for word in words):
+        raise ConfigurationError(f"scopes: expected one or more scopes such as {MAIL_SCOPE!r}, got {scopes!r}")
+    return words
+
+
+def check_secret(name: str, value: object) -> Secret:
+    """A token or client secret as a :class:`Secret`, without line breaks and the like."""
+    text = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(text, str) or not is_token_text(text):
+        kind = "an empty string" if text == "" else type(text).__name__ if not isinstance(text, str) else "other characters in it"
+        raise ConfigurationError(f"{name}: expected visible ASCII characters, got {kind}")
+    return Secret(text)
+
+
+def check_text(name: str, value: object) -> str:
+    """A plain, visible identifier."""
+    if not isinstance(value, str) or not is_token_text(value):
+        raise ConfigurationError(f"{name}: expected visible ASCII characters, got {value!r}")
+    return value
+
+
+def read_json_file(argument: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        ConfigurationError: no such file, not readable, too large, no JSON object. Names the argument and the file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_FILE_LIMIT + 1)
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{argument}: cannot read {str(path)!r}: {error}") from None
+    try:
+        value = json.loads(data) if len(data) <= _FILE_LIMIT else None
+    except (ValueError, RecursionError):
+        value = None  # the parser's error holds the document, secrets and all
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{argument}: expected a JSON object in {str(path)!r}, which holds something else")
+    return value
+
+
+def _member(argument: str, info: Mapping[str, Any], name: str) -> Any:
+    if not isinstance(info, Mapping):
+        raise ConfigurationError(f"{argument}: expected a mapping, got {type(info).__name__}")
+    if info.get(name) in (None, ""):
+        raise ConfigurationError(f"{argument}: {name!r} is missing; is it a file of another kind?")
+    return info[name]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class UserCredentials:
+    """A person's consent: a refresh token and the OAuth client it was issued to.
+
+    Args:
+        client_id, client_secret: of the OAuth client; a client without a secret gives ``None``.
+        refresh_token: as issued. Where a server rotates it, the cache keeps its successors.
+        token_uri: where refresh tokens are exchanged; https, or http to a loopback address.
+        scopes: what is asked for at each refresh; must be covered by the consent.
+
+    Raises:
+        ConfigurationError: a value that is none of these.
+    """
+
+    client_id: str
+    client_secret: Secret | None
+    refresh_token: Secret
+    token_uri: str
+    scopes: tuple[str, ...]
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str | Secret | None,
+        refresh_token: str | Secret,
+        *,
+        token_uri: str = GOOGLE_TOKEN_URI,
+        scopes: str | Iterable[str] = (MAIL_SCOPE,),
+    ) -> None:
+        put = object.__setattr__
+        put(self, "client_id", check_text("client_id", client_id))
+        put(self, "client_secret", check_secret("client_secret", client_secret) if client_secret is not None else None)
+        put(self, "refresh_token", check_secret("refresh_token", refresh_token))
+        put(self, "token_uri", check_endpoint("token_uri", token_uri))
+        put(self, "scopes", check_scopes(scopes))
+
+    @classmethod
+    def from_authorized_user_info(cls, info: Mapping[str, Any]) -> UserCredentials:
+        """From the content of Google's ``authorized_user`` file: of ``aiogmail login``, google-auth's ``to_json()`` or gcloud.
+
+        Raises:
+            ConfigurationError: a member is missing or is not what it should be.
+        """
+        return cls._from("info", info)
+
+    @classmethod
+    def from_authorized_user_file(cls, path: str | os.PathLike[str]) -> UserCredentials:
+        """From such a file. It is read once, at this call.
+
+        Raises:
+            ConfigurationError: it cannot be read, is not JSON, or a member is missing; names ``path`` and the file.
+        """
+        return cls._from(f"path {str(path)!r}", read_json_file("path", path))
+
+    @classmethod
+    def _from(cls, argument: str, info: Mapping[str, Any]) -> UserCredentials:
+        client_id, refresh_token = _member(argument, info, "client_id"), _member(argument, info, "refresh_token")
+        return cls(
+            client_id,
+            info.get("client_secret") or None,
+            refresh_token,
+            token_uri=info.get("token_uri") or GOOGLE_TOKEN_URI,
+            scopes=info.get("scopes") or info.get("scope") or (MAIL_SCOPE,),
+        )
+
+    def to_authorized_user_info(self) -> dict[str, Any]:
+        """The content of Google's ``authorized_user`` file, **with the secrets in it**."""
+        return {
+            "type": "authorized_user",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret.reveal() if self.client_secret is not None else "",
+            "refresh_token": self.refresh_token.reveal(),
+            "token_uri": self.token_uri,
+            "scopes": list(self.scopes),
+        }
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ServiceAccountCredentials:
+    """A service account with domain-wide delegation: it signs for itself and acts as ``subject``.
+
+    Args:
+        client_email: the service account's own address.
+        private_key: its RSA key in PEM form.
+        private_key_id: the key's id, ``""`` if unknown.
+        subject: the mailbox to act for; ``None``: the address that the client is opened for.
+        token_uri: where the signed assertion is exchanged.
+        scopes: what is asked for; the domain's administrator must have granted exactly these to the client id.
+
+    Raises:
+        ConfigurationError: a value that is none of these.
+    """
+
+    client_email: str
+    private_key: Secret
+    private_key_id: str
+    subject: str | None
+    token_uri: str
+    scopes: tuple[str, ...]
+
+    def __init__(
+        self,
+        client_email: str,
+        private_key: str | Secret,
+        *,
+        private_key_id: str = "",
+        subject: str | None = None,
+        token_uri: str = GOOGLE_TOKEN_URI,
+        scopes: str | Iterable[str] = (MAIL_SCOPE,),
+    ) -> None:
+        key = private_key if isinstance(private_key, Secret) else Secret(private_key if isinstance(private_key, str) else "")
+        if "PRIVATE KEY-----" not in key.reveal():
+            raise ConfigurationError("private_key: expected a private key in PEM form")
+        put = object.__setattr__
+        put(self, "client_email", check_text("client_email", client_email))
+        put(self, "private_key", key)
+        put(self, "private_key_id", check_text("private_key_id", private_key_id) if private_key_id else "")
+        put(self, "subject", None if subject is None else check_address(subject))
+        put(self, "token_uri", check_endpoint("token_uri", token_uri))
+        put(self, "scopes", check_scopes(scopes))
+
+    @classmethod
+    def from_service_account_info(
+        cls, info: Mapping[str, Any], *, subject: str | None = None, scopes: str | Iterable[str] = (MAIL_SCOPE,)
+    ) -> ServiceAccountCredentials:
+        """From the content of the key file that the Google Cloud console makes.
+
+        Raises:
+            ConfigurationError: a member is missing or is not what it should be.
+        """
+        return cls._from("info", info, subject, scopes)
+
+    @classmethod
+    def from_service_account_file(
+        cls, path: str | os.PathLike[str], *, subject: str | None = None, scopes: str | Iterable[str] = (MAIL_SCOPE,)
+    ) -> ServiceAccountCredentials:
+        """From such a file. It is read once, at this call.
+
+        Raises:
+            ConfigurationError: it cannot be read, is not JSON, or a member is missing; names ``path`` and the file.
+        """
+        return cls._from(f"path {str(path)!r}", read_json_file("path", path), subject, scopes)
+
+    @classmethod
+    def _from(cls, argument: str, info: Mapping[str, Any], subject: str | None, scopes: str | Iterable[str]) -> ServiceAccountCredentials:
+        client_email, private_key = _member(argument, info, "client_email"), _member(argument, info, "private_key")
+        return cls(
+            client_email,
+            private_key,
+            private_key_id=info.get("private_key_id") or "",
+            subject=subject,
+            token_uri=info.get("token_uri") or GOOGLE_TOKEN_URI,
+            scopes=scopes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProvider:
+    """Tokens made elsewhere.
+
+    Args:
+        fetch: ``async fetch() -> (token, expires_at)``: a new access token each time, and when it dies, as an aware datetime.
+            It is called by one task at a time, ahead of expiry; it may raise an error of :mod:`aiogmail.errors` to say what
+            is wrong, any other counts as :class:`~aiogmail.errors.TokenEndpointError`.
+    """
+
+    fetch: Callable[[], Awaitable[tuple[str | Secret, datetime]]]
+
+    def __post_init__(self) -> None:
+        if not callable(self.fetch):
+            raise ConfigurationError(f"fetch: expected an async function, got {type(self.fetch).__name__}")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class AppPassword:
+    """An app password (https://support.google.com/accounts/answer/185833): no token, SASL PLAIN over TLS.
+
+    Args:
+        password: as Google shows it; the blanks between its groups of letters are dropped.
+
+    Raises:
+        ConfigurationError: empty, or with control characters.
+    """
+
+    password: Secret
+
+    def __init__(self, password: str | Secret) -> None:
+        text = password.reveal() if isinstance(password, Secret) else password
+        if not isinstance(text, str) or not text.strip() or not text.isprintable():
+            raise ConfigurationError("password: expected an app password of printable characters")
+        # Google shows 16 letters in four groups, and takes them with or without the blanks.
+        letters = "".join(text.split())
+        object.__setattr__(self, "password", Secret(letters if len(letters) == 16 and letters.isalpha() else text))
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleAuthCredentials:
+    """A ``Credentials`` object of google-auth, refreshed in the event loop's default executor.
+
+    Args:
+        credentials: the object; nobody else should refresh it meanwhile.
+        request: google-auth's transport, such as ``google.auth.transport.requests.Request()``; ``None`` makes one of those.
+    """
+
+    credentials: Any = field(repr=False)
+    request: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not callable(getattr(self.credentials, "refresh", None)):
+            raise ConfigurationError(f"credentials: expected google-auth credentials, got {type(self.credentials).__name__}")
+
+
+Credentials: TypeAlias = UserCredentials | ServiceAccountCredentials | TokenProvider | AppPassword | GoogleAuthCredentials
+
+
+def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
+    """What one cached token stands for: address, client and scopes. No secret is part of it.
+
+    Raises:
+        ConfigurationError: ``credentials`` is of no kind that gives tokens.
+    """
+    who = address.lower()
+    match credentials:
+        case UserCredentials(client_id=client, scopes=scopes):
+            return ("user", who, client, " ".join(sorted(scopes)))
+        case ServiceAccountCredentials(client_email=client, scopes=scopes, subject=subject):
+            return ("service", who, client, subject or "", " ".join(sorted(scopes)))
+        case TokenProvider(fetch=fetch):
+            return ("provider", who, fetch)
+        case GoogleAuthCredentials(credentials=inner):
+            return ("google-auth", who, id(inner))
+        case AppPassword():
+            raise ConfigurationError("credentials: an app password needs no token; give it to the client itself")
+        case _:
+            raise ConfigurationError(
+                f"credentials: expected UserCredentials or another kind of aiogmail's, got {type(credentials).__name__}"
+            )
