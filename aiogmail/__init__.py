@@ -1,0 +1,111 @@
+"""aiogmail: Gmail over IMAP for asyncio, on connections that outlive their sessions.
+
+::
+
+    async with Gmail("me@gmail.com", credentials) as gmail:
+        async with gmail.mailbox("INBOX") as inbox:
+            async for message in inbox.fetch(Q.unseen, "flags", "raw"):
+                ...
+
+A session lives about as long as its access token; then Gmail hangs up. A supervisor per connection opens the next one with
+a token that is valid then, selects the mailbox again, and the work goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from .client import Gmail
+from .errors import (
+    AccessDenied,
+    AuthError,
+    CommandError,
+    ConfigurationError,
+    Conflict,
+    ConnectFailed,
+    Disconnected,
+    GmailError,
+    LimitExceeded,
+    LoginRequired,
+    MailboxChanged,
+    MailboxNotFound,
+    MessageTooLarge,
+    NotFetched,
+    OutcomeUnknown,
+    OverQuota,
+    ProtocolError,
+    RecipientsRefused,
+    SendingLimitReached,
+    SessionExpired,
+    StateError,
+    Throttled,
+    TimedOut,
+    TokenEndpointError,
+    TokenRefused,
+    TooManyConnections,
+    TransportError,
+    Unavailable,
+)
+from .imap.commands import MailboxState
+from .imap.fetch import FetchStream
+from .imap.mailbox import Mailbox
+from .imap.models import Message
+from .imap.query import Q, Query
+from .imap.uidset import UidSet
+from .oauth import AppPassword, ServiceAccountCredentials, Token, TokenCache, TokenProvider, UserCredentials
+from .ports import Effect, Outcome
+from .secret import Secret
+from .settings import Endpoint, Limits, Settings, Timeouts
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "AppPassword",
+    "AuthError",
+    "CommandError",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectFailed",
+    "Disconnected",
+    "Effect",
+    "Endpoint",
+    "FetchStream",
+    "Gmail",
+    "GmailError",
+    "LimitExceeded",
+    "Limits",
+    "LoginRequired",
+    "Mailbox",
+    "MailboxChanged",
+    "MailboxNotFound",
+    "MailboxState",
+    "Message",
+    "MessageTooLarge",
+    "NotFetched",
+    "Outcome",
+    "OutcomeUnknown",
+    "OverQuota",
+    "ProtocolError",
+    "Q",
+    "Query",
+    "RecipientsRefused",
+    "Secret",
+    "SendingLimitReached",
+    "ServiceAccountCredentials",
+    "SessionExpired",
+    "Settings",
+    "StateError",
+    "Throttled",
+    "TimedOut",
+    "Timeouts",
+    "Token",
+    "TokenCache",
+    "TokenEndpointError",
+    "TokenProvider",
+    "TokenRefused",
+    "TooManyConnections",
+    "TransportError",
+    "UidSet",
+    "Unavailable",
+    "UserCredentials",
+    "__version__",
+]

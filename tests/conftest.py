@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import install
+from tests.support.aio import take_late
 from tests.support.canary import CANARIES, Watch
 from tests.support.leaks import Snapshot
 
@@ -79,7 +80,7 @@ def _clean(request: pytest.FixtureRequest) -> Iterator[None]:
         return  # a failed test may leave anything; its failure is what to read
     if shown:
         pytest.fail("a secret was logged: " + "; ".join(shown), pytrace=False)
-    if leaked := before.leaked():
+    if leaked := before.leaked() + take_late():
         pytest.fail("left behind: " + "; ".join(leaked), pytrace=False)
 
 
@@ -90,6 +91,7 @@ def _forget_failure() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
+    take_late()
 
 
 # -- real servers -----------------------------------------------------------------------------------------------------
@@ -106,16 +108,21 @@ def real_servers() -> None:
 
 @pytest.fixture(scope="session")
 def _dovecot(real_servers: None) -> Iterator[Dovecot]:
-    from tests.dovecot.server import Dovecot
+    from tests.dovecot.server import Dovecot, DovecotFailed
 
-    with Dovecot() as server:
-        yield server
+    server = Dovecot()
+    try:
+        server.start()
+    except DovecotFailed as error:
+        pytest.fail(str(error), pytrace=False)
+    yield server
+    server.stop()
 
 
 @pytest.fixture
 def dovecot(_dovecot: Dovecot, request: pytest.FixtureRequest) -> Dovecot:
     """The run's Dovecot (one for each worker); use an address of your own, such as :func:`address`."""
-    request.node.stash[_log_start] = len(_dovecot.log())
+    request.node.stash[_log_start] = _dovecot.log_mark()
     return _dovecot
 
 
@@ -139,7 +146,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[_failed] = True
         server = getattr(item, "funcargs", {}).get("dovecot")
         if server is not None:
-            report.sections.append(("Dovecot's log of this test", server.log()[item.stash.get(_log_start, 0) :]))
+            report.sections.append(("Dovecot's log of this test", server.log(item.stash.get(_log_start, 0))))
     return report
 
 

@@ -11,7 +11,17 @@ from .credentials import (
     TokenProvider,
     UserCredentials,
 )
-from .stores import Cipher, MemoryTokenStore, StoredToken, StoreUnavailable, TokenStore
+from .login import OAuthClient, login, revoke
+from .stores import (
+    Cipher,
+    FileTokenStore,
+    KeyringTokenStore,
+    MemoryTokenStore,
+    RedisTokenStore,
+    StoredToken,
+    StoreUnavailable,
+    TokenStore,
+)
 from .token import Token
 
 __all__ = [
@@ -19,8 +29,12 @@ __all__ = [
     "AppPassword",
     "Cipher",
     "Credentials",
+    "FileTokenStore",
     "GoogleAuthCredentials",
+    "KeyringTokenStore",
     "MemoryTokenStore",
+    "OAuthClient",
+    "RedisTokenStore",
     "ServiceAccountCredentials",
     "StoreUnavailable",
     "StoredToken",
@@ -30,4 +44,6 @@ __all__ = [
     "TokenStore",
     "UserCredentials",
     "check_address",
+    "login",
+    "revoke",
 ]

@@ -191,6 +191,19 @@ class UserCredentials:
             "scopes": list(self.scopes),
         }
 
+    def to_authorized_user_file(self, path: str | os.PathLike[str]) -> None:
+        """Write such a file, whole or not at all, readable by its owner only (mode 0600).
+
+        Raises:
+            ConfigurationError: it cannot be written; names ``path`` and the file.
+        """
+        from .stores.file import write_private
+
+        try:
+            write_private(Path(path), json.dumps(self.to_authorized_user_info(), indent=1).encode())
+        except OSError as error:
+            raise ConfigurationError(f"path: cannot write {str(path)!r}: {error}") from None
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class ServiceAccountCredentials:

@@ -41,7 +41,7 @@ except ImportError:
 # httpx leaves these to the first request, which would then hold the event loop for a fifth of a second.
 import_module("anyio._backends._asyncio")
 
-__all__ = ["REPLY_LIMIT", "TokenEndpoint"]
+__all__ = ["REPLY_LIMIT", "TokenEndpoint", "authorization_url"]
 
 REPLY_LIMIT = 64 * 1024
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -89,6 +89,9 @@ class _Client(AsyncOAuth2Client):  # type: ignore[misc]
         )
         self.answers.append(answer)
         return {"refresh_token": None}  # Authlib would add the old one to what it keeps: it keeps nothing
+
+
+_NOWHERE = H.MockTransport(lambda _request: H.Response(503))  # for a client that is only to write an address
 
 
 def _anonymous(_client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
@@ -168,7 +171,7 @@ class TokenEndpoint:
 
         return _judged(await self._exchange(credentials.token_uri, ask, (assertion,)))
 
-    async def revoke(self, revoke_uri: str, token: Secret) -> bool:
+    async def revoke(self, revoke_uri: str, token: Secret, client_id: str | None = None, client_secret: Secret | None = None) -> bool:
         """Revoke a token (RFC 7009). ``False``: the server did not know it (any more).
 
         Raises:
@@ -179,13 +182,14 @@ class TokenEndpoint:
             request: Awaitable[Any] = client.revoke_token(revoke_uri, token=token.reveal())
             return request
 
-        outcome = await self._exchange(revoke_uri, ask, (token,), judge=lambda answer: answer)
+        secrets = (token, client_secret or Secret(""))
+        outcome = await self._exchange(revoke_uri, ask, secrets, client_id, client_secret, judge=lambda answer: answer)
         if isinstance(outcome, Answer):
             if outcome.status == 200:
                 return True
             if outcome.status == 400 and b"invalid_token" in outcome.body:
                 return False
-            outcome = read_failure(outcome, revoke_uri, (token,))
+            outcome = read_failure(outcome, revoke_uri, secrets)
         raise outcome
 
     def _sign(self, credentials: ServiceAccountCredentials, subject: str, key: Any) -> Secret:
@@ -264,6 +268,16 @@ class TokenEndpoint:
                 proxy = None if self._proxy is None else H.Proxy(self._proxy.reveal())
                 self._transport = _Bounded(H.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False, limits=limits, proxy=proxy))
         return self._transport
+
+
+def authorization_url(
+    auth_uri: str, client_id: str, redirect_uri: str, scopes: tuple[str, ...], state: str, verifier: Secret, login_hint: str | None
+) -> str:
+    """The address of the consent page, with RFC 7636's challenge. ``prompt=consent`` makes Google give a refresh token again."""
+    client = _Client(client_id, scope=" ".join(scopes), redirect_uri=redirect_uri, code_challenge_method="S256", transport=_NOWHERE)
+    more = {"access_type": "offline", "prompt": "consent"} | ({"login_hint": login_hint} if login_hint else {})
+    url, _ = client.create_authorization_url(auth_uri, state=state, code_verifier=verifier.reveal(), **more)
+    return str(url)
 
 
 def _check_proxy(proxy: str | None) -> Secret | None:

@@ -136,7 +136,7 @@ class Refresher:
         finally:
             try:
                 await _bounded(store.release(key, lease))
-            except StoreUnavailable as trouble:
+            except (StoreUnavailable, ConfigurationError) as trouble:
                 _log.debug("a lease could not be given back, it will run out: %s", trouble)
 
     def _adopt(self, stored: StoredToken | None, entry: Entry, want: float) -> Obtained | None:
@@ -288,13 +288,16 @@ def store_key(entry: Entry) -> str:
 
 
 async def _bounded(operation: Awaitable[T]) -> T:
-    """A call of a store, in time, and with one error for all that can go wrong."""
+    """A call of a store, in time, and with one error for all that can go wrong; no frame of the store is in its traceback."""
     try:
         async with asyncio.timeout(_STORE_TIMEOUT):
             return await operation
-    except (StoreUnavailable, ConfigurationError):
-        raise
+    except ConfigurationError as error:
+        trouble: Exception = error.with_traceback(None)
     except TimeoutError:
-        raise StoreUnavailable(f"the store did not answer within {_STORE_TIMEOUT:g} s") from None
-    except Exception as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        trouble = StoreUnavailable(f"the store did not answer within {_STORE_TIMEOUT:g} s")
+    except StoreUnavailable as error:
+        trouble = StoreUnavailable(str(error))
+    except Exception as error:  # noqa: BLE001 - stores may be of any making
+        trouble = StoreUnavailable(f"{type(error).__name__}: {error}")
+    raise trouble

@@ -19,6 +19,7 @@ from types import TracebackType
 from aiogmail.settings import Endpoint, Settings, Timeouts
 from tests.support import ca
 from tests.support.canary import CANARIES
+from tests.support.install import SWITCH
 from tests.support.jwt import Signer
 
 from . import configuration
@@ -71,6 +72,9 @@ class Dovecot:
         """
         if self._process is not None:
             raise DovecotFailed("already started")
+        version = subprocess.run([_program("dovecot"), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        if not version.startswith("2.3."):
+            raise DovecotFailed(f"This is Dovecot {version}; tests/dovecot/configuration.py is written for 2.3. {SWITCH}=0 runs without.")
         CANARIES.add("JWT of the Dovecot fixture", self.signer.prefix)
         # Not pytest's tmp_path: its parents are closed to other users, and the paths of unix sockets must stay short.
         self.folder = Path(tempfile.mkdtemp(prefix="aiogmail-dovecot-"))
@@ -147,10 +151,14 @@ class Dovecot:
             raise DovecotFailed("not started")
         return self._process.pid
 
-    def log(self) -> str:
-        """What it has logged, its words before the log was open first."""
-        parts = (self.folder / "stderr", self.folder / "dovecot.log")
-        return "".join(part.read_text(errors="replace") for part in parts if part.exists())
+    def log(self, since: int = 0) -> str:
+        """What it has logged, from a :meth:`log_mark` on or, from the start, with its words before the log was open."""
+        parts = [self.folder / "dovecot.log"] if since else [self.folder / "stderr", self.folder / "dovecot.log"]
+        return "".join(part.read_bytes()[since:].decode(errors="replace") for part in parts if part.exists())
+
+    def log_mark(self) -> int:
+        """How long the log is now, in bytes."""
+        return (self.folder / "dovecot.log").stat().st_size
 
     # -- for the client under test ------------------------------------------------------------------------------------
 

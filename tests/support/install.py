@@ -18,6 +18,7 @@ from pathlib import Path
 SWITCH = "AIOGMAIL_REAL"
 WITHOUT = f"The tests with real servers (Dovecot, Redis) did NOT run: {SWITCH}=0."
 LOCK_WAIT = 300.0  # seconds that another apt or dpkg (unattended-upgrades, say) may keep us waiting
+_PAUSE = 2.0
 
 PROGRAMS: dict[str, tuple[str, ...]] = {  # Debian package: any one of these files shows that it is here
     "dovecot-imapd": ("/usr/lib/dovecot/imap", "/usr/libexec/dovecot/imap"),
@@ -75,18 +76,18 @@ def _nothing_started(root: Sequence[str]) -> Iterator[None]:
 
 
 def _apt(root: Sequence[str], *arguments: str) -> tuple[int, str]:
-    """Run apt-get, waiting for whoever holds its locks; the exit status and the error lines."""
+    """Run apt-get, waiting for whoever holds its locks; the exit status and the first thing it complained of."""
     environment = ("DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
     command = [*root, "env", *environment, "apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={LOCK_WAIT:.0f}", *arguments]
     deadline = time.monotonic() + LOCK_WAIT
     while True:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        words = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
+        words = [line[3:] for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
         # DPkg::Lock::Timeout does not cover the lists' lock of `update`.
         locked = any("Could not get lock" in line or "Unable to lock" in line for line in words)
         if done.returncode == 0 or not locked or time.monotonic() > deadline:
-            return done.returncode, "; ".join(line[3:] for line in words if line.startswith("E:") or done.returncode == 0)
-        time.sleep(2)
+            return done.returncode, words[0] if words else ""
+        time.sleep(_PAUSE)
 
 
 def _keep_stopped(root: Sequence[str], packages: Sequence[str]) -> None:
@@ -109,7 +110,8 @@ def install(packages: Sequence[str]) -> None:
     with _nothing_started(root):
         status, said = _apt(root, "install", "--yes", "--no-install-recommends", *packages)
     if status != 0:
-        raise NotInstallable(advice(packages, "apt-get: " + (said or update_said or f"exit status {status}")))
+        # Without a network it is the update that knows why; the installation only does not find the packages.
+        raise NotInstallable(advice(packages, f"apt-get: {update_said or said or f'exit status {status}'}"))
     _keep_stopped(root, packages)
     if left := [package for package in missing() if package in packages]:
         raise NotInstallable(advice(left, "apt-get installed them, but their programs are not where they are looked for"))

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 _SETTLE = 2.0  # seconds for threads and kernel objects that are on their way out
 
@@ -50,7 +49,7 @@ def _descriptors() -> dict[int, str]:
         return found
     for entry in entries:
         try:
-            found[int(entry)] = str(Path("/proc/self/fd", entry).readlink())
+            found[int(entry)] = os.readlink(f"/proc/self/fd/{entry}")
         except FileNotFoundError:
             continue  # the one that the listing itself used
     return found

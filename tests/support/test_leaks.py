@@ -64,6 +64,7 @@ def test_a_running_thread_is_a_leak():
         ),
         pytest.param("import asyncio; asyncio.sleep(1)", "was never awaited", id="coroutine"),
         pytest.param("import logging; logging.getLogger('loud').debug('%s', CANARIES.secret('x'))", "logger 'loud'", id="secret"),
+        pytest.param("run(forget())", "never retrieved: LookupError", id="unretrieved exception, collected late"),
         pytest.param("pass", None, id="nothing"),
     ],
 )
@@ -72,12 +73,21 @@ def test_a_test_that_leaves_something_fails_and_says_what(tmp_path, body, said):
     (tmp_path / "test_it.py").write_text(
         textwrap.dedent(
             f"""
+            import asyncio, gc
             from tests.support import leaks
+            from tests.support.aio import run
             from tests.support.canary import CANARIES
             leaks._SETTLE = 0.05
             keep = []
+            async def fail():
+                raise LookupError
+            async def forget():
+                keep.append(asyncio.create_task(fail()))
+                await asyncio.sleep(0)
             def test_it():
                 {body}
+                if {body!r}.startswith("run"):
+                    keep.clear()
             """
         )
     )

@@ -1,0 +1,130 @@
+"""What is an account? An address, its credentials, and connections that are always there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from ..errors import ConfigurationError, StateError
+from ..imap.mailbox import Mailbox
+from ..imap.session import ImapSession
+from ..oauth import Credentials, TokenCache, check_address
+from ..ports import Keeper
+from ..settings import Settings
+from ..supervisor import Supervisor
+from .tokens import AccountCredentials
+
+__all__ = ["Gmail"]
+
+
+class Gmail:
+    """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
+
+    Args:
+        address: the account's address.
+        credentials: what access tokens are made from, such as :class:`~aiogmail.UserCredentials`.
+        tokens: a cache shared with other clients; without it the account has its own.
+        settings: servers, deadlines and bounds; the default is Gmail.
+
+    Raises:
+        ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
+    """
+
+    def __init__(
+        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
+    ) -> None:
+        self.address = check_address(address)
+        self.settings = Settings() if settings is None else settings
+        if not isinstance(self.settings, Settings):
+            raise ConfigurationError(f"settings: expected Settings, got {type(settings).__name__}")
+        if tokens is not None and not isinstance(tokens, TokenCache):
+            raise ConfigurationError(f"tokens: expected a TokenCache, got {type(tokens).__name__}")
+        if not isinstance(credentials, Credentials):
+            raise ConfigurationError(f"credentials: expected UserCredentials or the like, got {type(credentials).__name__}")
+        self._credentials = credentials
+        self._given_tokens = tokens
+        self._tokens: TokenCache | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._closed = False
+        self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
+
+    async def __aenter__(self) -> Self:
+        """Make it ready. Connections are opened by what needs them."""
+        if self._closed or self._loop is not None:
+            raise StateError(f"{self.address}: {'closed' if self._closed else 'already open'}; make another Gmail")
+        self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Close every connection of the account, and its token cache unless that was given.
+
+        Args:
+            timeout: seconds to let running work end; by default what runs fails at once.
+
+        Cancelled, it drops what is open and raises.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
+        finally:
+            if self._tokens is not None and self._given_tokens is None:
+                await self._tokens.aclose()
+
+    def mailbox(self, name: str, readonly: bool = False) -> Mailbox:
+        """A mailbox by its name, such as ``"INBOX"`` or ``"[Gmail]/All Mail"``; enter it with ``async with``.
+
+        Args:
+            name: in Unicode; nested labels are separated by ``/``.
+            readonly: flags and labels are neither changed nor changeable.
+
+        Raises:
+            ConfigurationError: a name with CR, LF or NUL.
+            StateError: the account is not open.
+        """
+        self._check_open()
+        mailbox = Mailbox(name, readonly=readonly, connect=self._imap, keep=self._keep(name), limits=self.settings.limits)
+        self._mailboxes.add(mailbox)
+        return mailbox
+
+    # -- wiring ------------------------------------------------------------------------------------------------------------
+
+    def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
+        def keep(open_session: Callable[[], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
+            return Supervisor(open_session, name=f"{self.address} {mailbox}", timeouts=self.settings.timeouts)
+
+        return keep
+
+    async def _imap(self) -> ImapSession:
+        self._check_open()
+        assert self._tokens is not None
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        return await ImapSession.open(self.address, credentials, self.settings)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError(f"{self.address}: closed")
+        if self._loop is None:
+            raise StateError(f"{self.address}: not open; use it in 'async with Gmail(…) as gmail'")
+        if self._pid != os.getpid():
+            raise StateError(f"{self.address}: opened in another process; a connection cannot be shared by fork")
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = True  # asked from outside a loop: what needs one will say so
+        if not here:
+            raise StateError(f"{self.address}: opened in another event loop; make a Gmail in each")
+
+    def __repr__(self) -> str:
+        return f"Gmail({self.address!r})"

@@ -1,0 +1,37 @@
+"""How does a session get its credential? From the token cache that all clients of an account share."""
+
+from __future__ import annotations
+
+from ..oauth import AppPassword, Credentials, TokenCache
+from ..ports import Credential
+
+__all__ = ["AccountCredentials"]
+
+
+class AccountCredentials:
+    """The :class:`~aiogmail.ports.CredentialSource` of one account.
+
+    Args:
+        address: whose.
+        credentials: what the tokens are made from.
+        tokens: the cache.
+        mechanism: how a token is presented: ``"XOAUTH2"`` or ``"OAUTHBEARER"``. An app password goes by PLAIN.
+    """
+
+    def __init__(self, address: str, credentials: Credentials, tokens: TokenCache, mechanism: str) -> None:
+        self._address = address
+        self._credentials = credentials
+        self._tokens = tokens
+        self._mechanism = mechanism
+
+    async def get(self, min_ttl: float) -> Credential:
+        """See :meth:`aiogmail.ports.CredentialSource.get`."""
+        if isinstance(self._credentials, AppPassword):
+            return Credential("PLAIN", self._credentials.password)
+        token = await self._tokens.get(self._address, self._credentials, min_ttl)
+        return Credential(self._mechanism, token.access_token, token.deadline)
+
+    def refused(self, credential: Credential) -> None:
+        """See :meth:`aiogmail.ports.CredentialSource.refused`."""
+        if credential.mechanism != "PLAIN":
+            self._tokens.invalidate(self._address, credential.secret)

@@ -1,0 +1,1 @@
+"""IMAP: the wire, the commands, the connection and what a user holds of it."""

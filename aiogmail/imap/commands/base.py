@@ -1,0 +1,73 @@
+"""What is a command? How it is written, which replies it takes, how it fails, and whether it may be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ...errors import GmailError
+from ...ports import Effect
+from ...settings import Timeouts
+from ..wire import Continuation, Response, Tagged
+from .failures import command_error
+
+__all__ = ["Command"]
+
+T = TypeVar("T")
+
+
+class Command(Generic[T]):
+    """One command on its way: made for one run, owned by the queue from then on.
+
+    Class attributes say how it behaves on the wire:
+
+    Attributes:
+        name: the command word or words, such as ``"UID FETCH"``.
+        effect: what running it twice would do.
+        waits: it is written only when no other command is on the wire.
+        blocks: nothing is written behind it until its tagged reply has come.
+        bulk: its reply may carry bodies or many rows: it is held to progress and a least rate instead of one deadline.
+        droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
+    """
+
+    name: ClassVar[str]
+    effect: ClassVar[Effect] = Effect.PURE
+    waits: ClassVar[bool] = False
+    blocks: ClassVar[bool] = False
+    bulk: ClassVar[bool] = False
+    droppable: ClassVar[bool] = True
+
+    def arguments(self) -> Sequence[Any]:
+        """The values behind the name, for :func:`..wire.encoder.encode_command`."""
+        return ()
+
+    def take(self, response: Response) -> bool:
+        """Whether this untagged response is this command's; if so it is kept."""
+        return False
+
+    def answer(self, continuation: Continuation) -> bytes | None:
+        """The line, without CRLF, with which the client answers a continuation request that no literal waits for.
+
+        ``None``: the command does not expect one, and the connection is failed.
+        """
+        return None
+
+    def interrupt(self) -> bytes | None:
+        """A line that ends this command early because others wait; ``None``: it ends by itself."""
+        return None
+
+    def finish(self, tagged: Tagged) -> T:
+        """The result, made from what was taken and the tagged OK."""
+        raise AssertionError("a command says what its result is")
+
+    def refuse(self, tagged: Tagged) -> GmailError:
+        """The error for a tagged NO or BAD."""
+        return command_error(self.name, tagged)
+
+    def patience(self, timeouts: Timeouts) -> float | None:
+        """Seconds from its turn on the wire to its tagged reply (to the first byte, if ``bulk``); ``None``: no end."""
+        return timeouts.first_byte if self.bulk else timeouts.command
+
+    def is_droppable(self) -> bool:
+        """Whether what is still to come of the reply is small enough to be read and dropped."""
+        return self.droppable

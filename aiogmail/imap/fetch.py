@@ -1,0 +1,364 @@
+"""How does a fetch go on when its connection does not? Windows of UIDs, each asked for until every row has come.
+
+There is no task behind it: rows arrive with the bytes of the connection, and the consumer's own await asks for more. So a
+fetch that is left by ``break`` leaves nothing running, and one that waits for its consumer holds back the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from ..errors import GmailError, StateError
+from ..ports import Effect, Runner
+from .commands import UidFetch
+from .models import Message
+from .queue import Pending
+from .session import ImapSession
+from .uidset import UidSet
+from .wire import Fetch
+
+__all__ = ["FetchStream"]
+
+_FIRST_ROWS = 256
+_MOST_ROWS = 4096
+_BLIND_ROWS = 4
+_PROBE_ROWS = 1000
+_AHEAD = 2
+
+
+class FetchStream(AsyncIterator[Message]):
+    """The messages of a fetch, each exactly once, whatever happens to the connection on the way.
+
+    An async iterator and an async context manager. Commands are legal inside the loop. Leaving the loop early needs no
+    clean-up; ``async with`` or :meth:`aclose` ends it at a time of your choosing.
+
+    Raises, from ``__anext__``:
+        MailboxChanged: UIDVALIDITY became another; nothing of the new mailbox is handed on.
+        GmailError: what could not be recovered within ``Timeouts.recover``.
+
+    Cancelling an ``__anext__`` loses no message: the next one gets it.
+    """
+
+    def __init__(
+        self,
+        runner: Runner[ImapSession],
+        resolve: Callable[[ImapSession], Coroutine[Any, Any, UidSet]],
+        items: tuple[str, ...],
+        *,
+        budget: int,
+    ) -> None:
+        self._runner = runner
+        self._resolve = resolve
+        self._items = items
+        self._budget = budget
+        self._bodies = any(item.startswith("BODY") for item in items)
+        self._rows: deque[Fetch] = deque()
+        self._foreign = 0
+        """Rows at the head of the queue that came over a connection before the present one."""
+        self._todo: _Todo | None = None
+        self._session: ImapSession | None = None
+        self._windows: dict[Pending[UidSet], UidFetch] = {}
+        self._wake: asyncio.Future[None] | None = None
+        self._failure: GmailError | None = None
+        self._unfetchable: GmailError | None = None
+        self._taken = 0
+        self._taken_bytes = 0
+        self._consuming = False
+        self._done = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        while True:
+            if self._rows:
+                row = self._rows.popleft()
+                if self._foreign:
+                    self._foreign -= 1
+                elif self._session is not None:
+                    self._session.protocol.release(row.wire_size)
+                return Message(row)
+            if self._done:
+                raise StopAsyncIteration
+            if self._consuming:
+                raise StateError("fetch: two tasks iterate over the same fetch; give each its own")
+            self._consuming = True
+            try:
+                await self._runner.run(self._advance, Effect.PURE)
+            finally:
+                self._consuming = False
+            if self._done and not self._rows and self._unfetchable is not None:
+                failure, self._unfetchable = self._unfetchable, None
+                raise failure
+
+    async def aclose(self) -> None:
+        """End it. What is still to come is read and dropped if it is little; otherwise it costs the connection."""
+        self._abandon()
+
+    def __del__(self) -> None:
+        self._abandon()
+
+    def _abandon(self) -> None:
+        self._done = True
+        windows, self._windows = self._windows, {}
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for row in list(self._rows)[self._foreign :]:
+            session.protocol.release(row.wire_size)
+        self._rows.clear()
+        if not session.closed.done():
+            for pending in windows:
+                session.protocol.queue.cancel(pending)
+
+    # -- one step: until there is a row, or nothing is left ---------------------------------------------------------------
+
+    async def _advance(self, session: ImapSession) -> None:
+        if self._todo is None:
+            self._todo = _Todo(await self._resolve(session), self._budget, bodies=self._bodies)
+        if session is not self._session:
+            self._take_over(session)
+        while not self._rows:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            self._fill(session, self._todo)
+            if not self._windows:
+                if session.closed.done():
+                    raise session.closed.result().replica()
+                self._done = True
+                return
+            self._wake = asyncio.get_running_loop().create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+        self._fill(session, self._todo)
+
+    def _take_over(self, session: ImapSession) -> None:
+        """A new connection: whatever was on its way on the old one is asked for again, but for the rows that came."""
+        assert self._todo is not None
+        for command in self._windows.values():
+            self._put_back(command)
+        self._windows.clear()
+        self._session = session
+        self._foreign = len(self._rows)
+        self._failure = None
+
+    def _fill(self, session: ImapSession, todo: _Todo) -> None:
+        """Keep the pipe full: two windows on the way, unless a command waits for its turn or enough rows wait here."""
+        while len(self._windows) < _AHEAD and not session.closed.done():
+            if self._windows and (session.protocol.queue.is_contended or session.protocol.is_holding()):
+                return
+            probe = todo.next_probe()
+            if probe:
+                self._submit(session, _Probe(probe, ("RFC822.SIZE",), todo.note_size))
+                continue
+            window = todo.next_window(self._taken_bytes / self._taken if self._taken else None)
+            if not window:
+                return
+            self._submit(session, UidFetch(window, self._items, _arrival(self), small=todo.is_small(window)))
+
+    def _submit(self, session: ImapSession, command: UidFetch) -> None:
+        try:
+            pending = session.submit(command)
+        except GmailError:
+            self._put_back(command)
+            raise
+        self._windows[pending] = command
+        pending.future.add_done_callback(_completion(self, pending))
+
+    def _arrived(self, row: Fetch) -> None:
+        self._rows.append(row)
+        size = row.wire_size
+        self._taken += 1
+        self._taken_bytes += size
+        if self._session is not None:
+            self._session.protocol.hold(size)
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def _completed(self, pending: Pending[UidSet]) -> None:
+        command = self._windows.pop(pending, None)
+        if command is None or self._todo is None or pending.future.cancelled():
+            return
+        error = pending.future.exception()
+        if isinstance(error, GmailError):
+            self._failed(command, error)
+        elif isinstance(command, _Probe):
+            self._todo.probed(command.uids)
+        if self._session is not None and self._failure is None:
+            self._fill(self._session, self._todo)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _failed(self, command: UidFetch, error: GmailError) -> None:
+        assert self._todo is not None
+        refused = not (error.connection_lost or error.retryable) and getattr(error, "status", "") == "NO"
+        if refused and command.left and not isinstance(command, _Probe):
+            # "Some messages could not be FETCHed": the good ones came first; find the bad ones.
+            if not self._todo.put_back_halved(command.left):
+                self._unfetchable = self._unfetchable or error
+            return
+        self._put_back(command)
+        self._failure = self._failure or error
+
+    def _put_back(self, command: UidFetch) -> None:
+        assert self._todo is not None
+        if isinstance(command, _Probe):
+            self._todo.probed(None)
+        else:
+            self._todo.put_back(command.left)
+
+
+class _Probe(UidFetch):
+    """Asks for sizes, ahead of the bodies."""
+
+
+def _arrival(stream: FetchStream) -> Callable[[Fetch], None]:
+    """What a window calls with its rows. It knows the stream weakly: one that was left by ``break`` is forgotten."""
+    reference = weakref.ref(stream)
+
+    def arrived(row: Fetch) -> None:
+        alive = reference()
+        if alive is not None:
+            alive._arrived(row)
+
+    return arrived
+
+
+def _completion(stream: FetchStream, pending: Pending[UidSet]) -> Callable[[asyncio.Future[UidSet]], None]:
+    reference = weakref.ref(stream)
+
+    def completed(_: asyncio.Future[UidSet]) -> None:
+        alive = reference()
+        if alive is not None:
+            alive._completed(pending)
+
+    return completed
+
+
+class _Todo:
+    """Which UIDs are still to be asked for, and how many at once?
+
+    Where bodies are fetched the sizes are asked for first, a thousand UIDs at a time and one step ahead, so that a window
+    is never larger than the budget: what is on its way may have to be taken in whole when a command waits behind it.
+    """
+
+    def __init__(self, uids: UidSet, budget: int, *, bodies: bool) -> None:
+        self._ranges = deque(uids.ranges)
+        self._again: deque[UidSet] = deque()
+        self._budget = budget
+        self._bodies = bodies
+        self._blind = bodies
+        self._sizes: dict[int, int] = {}
+        self._known_to = 0
+        self._probing = False
+
+    # -- sizes -------------------------------------------------------------------------------------------------------------
+
+    def next_probe(self) -> UidSet:
+        """UIDs whose sizes to ask for now; empty: none."""
+        if not self._bodies or self._blind or self._probing or len(self._sizes) > _PROBE_ROWS // 2:
+            return UidSet()
+        chosen: list[range] = []
+        count = 0
+        for first, last in self._ranges:
+            start = max(first, self._known_to + 1)
+            if start <= last:
+                stop = min(last, start + _PROBE_ROWS - count - 1)
+                chosen.append(range(start, stop + 1))
+                count += stop - start + 1
+                if count >= _PROBE_ROWS:
+                    break
+        self._probing = bool(chosen)
+        return UidSet(chosen)
+
+    def note_size(self, row: Fetch) -> None:
+        """A size that was asked for."""
+        if row.uid is not None:
+            self._sizes[row.uid] = row.get("RFC822.SIZE") or 0
+
+    def probed(self, probe: UidSet | None) -> None:
+        """The sizes of these have all come; ``None``: the asking came to nothing."""
+        self._probing = False
+        if probe is not None:
+            self._known_to = probe.last
+
+    # -- windows -----------------------------------------------------------------------------------------------------------
+
+    def next_window(self, mean: float | None) -> UidSet:
+        """UIDs to ask for next, in ascending order; empty: none are left, or their sizes are not known yet."""
+        if self._again:
+            return self._again.popleft()
+        if self._blind:
+            self._blind = False
+            window = UidSet(self._take(_BLIND_ROWS))
+            self._known_to = window.last if window else 0
+            return window
+        if self._bodies:
+            return UidSet(self._take_sized())
+        rows = _FIRST_ROWS if mean is None else int(self._budget / 2 / max(1.0, mean))
+        return UidSet(self._take(max(16, min(_MOST_ROWS, rows))))
+
+    def _take(self, count: int) -> list[range]:
+        taken: list[range] = []
+        while count and self._ranges:
+            first, last = self._ranges.popleft()
+            stop = min(last, first + count - 1)
+            taken.append(range(first, stop + 1))
+            count -= stop - first + 1
+            if stop < last:
+                self._ranges.appendleft((stop + 1, last))
+        return taken
+
+    def _take_sized(self) -> list[int]:
+        taken: list[int] = []
+        total = 0
+        while self._ranges and len(taken) < _MOST_ROWS:
+            uid, last = self._ranges[0]
+            if uid > self._known_to:
+                break
+            size = self._sizes.get(uid, 0)
+            if taken and total + size > self._budget // 2:
+                break
+            taken.append(uid)
+            total += size
+            self._sizes.pop(uid, None)
+            self._ranges.popleft()
+            if uid < last:
+                self._ranges.appendleft((uid + 1, last))
+        return taken
+
+    def is_small(self, window: UidSet) -> bool:
+        """Whether the rows of a window are little enough to be read and dropped: all but a single huge message are."""
+        return not self._bodies or len(window) > 1
+
+    def put_back(self, uids: Iterable[int]) -> None:
+        """Ask for these again, before anything else."""
+        self._insert(UidSet(uids))
+
+    def put_back_halved(self, uids: Iterable[int]) -> bool:
+        """Ask for these again in two halves. False: there is but one."""
+        again = UidSet(uids)
+        if len(again) < 2:
+            return False
+        for half in again.batches((len(again) + 1) // 2):
+            self._insert(half)
+        return True
+
+    def _insert(self, again: UidSet) -> None:
+        if again:
+            self._again = deque(sorted((*self._again, again), key=lambda window: window.first))

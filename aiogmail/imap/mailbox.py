@@ -1,0 +1,201 @@
+"""What does one do with a mailbox? Search it and fetch from it, on a connection that is always there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ..errors import CommandError, ConfigurationError, StateError
+from ..ports import Effect, Keeper
+from ..settings import Limits
+from .commands import Command, MailboxState, Noop, UidSearch
+from .fetch import FetchStream
+from .models import wire_items
+from .query import Q, Query, criteria, uids_from
+from .session import ImapSession
+from .uidset import UidSet
+
+__all__ = ["Mailbox"]
+
+T = TypeVar("T")
+
+_STAR = re.compile(r"(?:(\d{1,10}):)?\*")
+
+
+class Mailbox:
+    """A selected mailbox, as ``Gmail.mailbox(name)`` gives it: an async context manager.
+
+    Its UIDs hold as long as UIDVALIDITY does. Should that change while it is open, every call raises
+    :class:`~aiogmail.MailboxChanged` until it is opened anew: nothing is done to a message that was not meant.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        readonly: bool,
+        connect: Callable[[], Awaitable[ImapSession]],
+        keep: Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]],
+        limits: Limits,
+    ) -> None:
+        self.name = check_mailbox_name(name)
+        self.readonly = readonly
+        self._connect = connect
+        self._keeper = keep(self._open)
+        self._limits = limits
+        self._session: ImapSession | None = None
+        self._state: MailboxState | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open a connection and select the mailbox.
+
+        Raises:
+            MailboxNotFound: there is none of that name, or it is hidden from IMAP.
+            ConnectFailed, AuthError: see :meth:`.session.ImapSession.open`.
+        """
+        await self._keeper.open()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Log out and close. Running work gets ``timeout`` seconds to end, none by default.
+
+        Cancelled, it drops the connection at once.
+        """
+        await self._keeper.aclose(timeout)
+
+    @property
+    def state(self) -> MailboxState:
+        """What the server last said of the mailbox.
+
+        Raises:
+            StateError: it was never open.
+        """
+        if self._session is not None and self._session.state.uidvalidity:
+            self._state = self._session.state
+        if self._state is None:
+            raise StateError(f"mailbox {self.name}: not open; use it in 'async with'")
+        return self._state
+
+    # -- reading -----------------------------------------------------------------------------------------------------------
+
+    async def search(self, query: Query | str = Q.all) -> UidSet:
+        """The UIDs of the messages that match, ascending.
+
+        Args:
+            query: a value made by :class:`Q`, or search keys already written (RFC 9051 section 6.4.4), such as ``"UNSEEN"``.
+
+        Raises:
+            ConfigurationError: it is neither.
+            CommandError: the server refused the search.
+        """
+        keys, charset = criteria(query)
+        return await self._keeper.run(lambda session: _search(session, keys, charset), Effect.PURE)
+
+    def fetch(self, uids: UidSet | str | int | Iterable[int] | Query, *items: str) -> FetchStream:
+        """The messages of a set of UIDs or of a search, ascending, each exactly once.
+
+        Args:
+            uids: a :class:`UidSet`, what makes one (``5``, ``"1:3,7"``, ``[1, 2, 9]``), ``"7:*"``, or a query made by
+                :class:`Q`.
+            items: what of each message: ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
+                ``"gmail_id"``, ``"thread_id"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \\Seen.
+
+        Returns:
+            An async iterator of :class:`Message`, and an async context manager. UIDs that are gone are left out.
+
+        Raises:
+            ConfigurationError: UID 0, a control character, an unknown item: at once, before anything is sent.
+        """
+        wire = wire_items(items)
+        query = _as_query(uids)
+        if query is None:
+            chosen = _uid_set(uids)
+            if len(chosen) <= self._direct:
+
+                async def resolve(session: ImapSession) -> UidSet:
+                    return chosen
+
+                return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer)
+            query = Q.uid(chosen)
+        keys, charset = criteria(query)
+        return FetchStream(self._keeper, lambda session: _search(session, keys, charset), wire, budget=self._limits.buffer)
+
+    async def noop(self) -> None:
+        """Give the server an occasion to tell what is new; :attr:`state` shows it."""
+        await self._run(Noop)
+
+    _direct = 1000
+    """A set of at most as many UIDs is fetched as it stands; of a larger one it is asked first which are there."""
+
+    # -- the connection ----------------------------------------------------------------------------------------------------
+
+    async def _run(self, command: Callable[[], Command[T]]) -> T:
+        made = command()
+        effect = made.effect
+
+        async def work(session: ImapSession) -> T:
+            return await session.execute(command())
+
+        return await self._keeper.run(work, effect)
+
+    async def _open(self) -> ImapSession:
+        """A session with this mailbox selected. After the first, SELECT and what comes behind it travel together."""
+        session = await self._connect()
+        known = self._state
+        try:
+            selected = session.select(self.name, readonly=self.readonly, uidvalidity=known.uidvalidity if known else None)
+            if known is None:
+                self._state = await selected.future
+        except BaseException:
+            session.abort()
+            raise
+        self._session = session
+        return session
+
+
+async def _search(session: ImapSession, keys: tuple[object, ...], charset: bool) -> UidSet:
+    esearch = "ESEARCH" in session.capabilities
+    try:
+        return await session.execute(UidSearch(keys, esearch=esearch, charset=charset))
+    except CommandError as error:
+        # One report has Gmail refuse RETURN in some form: the plain form says the same.
+        if not esearch or error.status != "BAD" or error.connection_lost:
+            raise
+        session.capabilities -= {"ESEARCH"}
+        return await session.execute(UidSearch(keys, esearch=False, charset=charset))
+
+
+def check_mailbox_name(name: object) -> str:
+    """A mailbox name that can be sent.
+
+    Raises:
+        ConfigurationError: empty, not a text, or with CR, LF, NUL or a lone surrogate.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"mailbox: expected a name such as 'INBOX', got {name!r}")
+    bad = next((char for char in name if char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff"), None)
+    if bad is not None:
+        raise ConfigurationError(f"mailbox: control characters and lone surrogates cannot be in a name, got {bad!r} in {name!r}")
+    return name
+
+
+def _as_query(uids: object) -> Query | None:
+    """A query, or a set with an open end, which only the server can resolve."""
+    if isinstance(uids, Query):
+        return uids
+    if isinstance(uids, str) and (match := _STAR.fullmatch(uids)):
+        return uids_from(int(match[1] or 1))
+    return None
+
+
+def _uid_set(uids: UidSet | str | int | Iterable[int] | Query) -> UidSet:
+    if isinstance(uids, UidSet):
+        return uids
+    if isinstance(uids, str | int) or isinstance(uids, Iterable):
+        return UidSet(uids)
+    raise ConfigurationError(f"uids: expected UIDs or a query made by Q, got {type(uids).__name__}")

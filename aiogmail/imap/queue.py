@@ -1,0 +1,384 @@
+"""Which command may be written now, and whose reply is this? The rules of one connection, without its socket.
+
+One command is being written at a time. Reads go out ahead of their predecessors' replies, to a small depth; what changes
+something goes alone. A tagged reply completes only a command that was wholly written; anything else fails the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+
+from ..errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
+from ..ports import Effect, Outcome
+from ..settings import Limits, Timeouts
+from .commands import Command, bye_error
+from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
+
+__all__ = ["CommandQueue", "Link", "Pending"]
+
+log = logging.getLogger("aiogmail.imap")
+
+T = TypeVar("T")
+
+_BLOCK = 64 * 1024
+
+
+class Link(Protocol):
+    """What the queue needs of the connection below it."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Hand bytes to the transport."""
+        ...
+
+    def fail(self, error: GmailError) -> None:
+        """Abort the connection for this reason, and call :meth:`CommandQueue.fail` with it."""
+        ...
+
+    def received(self) -> int:
+        """Bytes that have arrived so far."""
+        ...
+
+    def was_reading_paused(self) -> bool:
+        """Whether we ourselves held back the socket at any time since this was last asked."""
+        ...
+
+
+class Pending(Generic[T]):
+    """A command with its place in the queue and the future of its result."""
+
+    __slots__ = ("abandoned", "command", "future", "handed", "left", "tag", "waiting")
+
+    def __init__(self, command: Command[T], future: asyncio.Future[T]) -> None:
+        self.command = command
+        self.future = future
+        self.tag = ""
+        self.left: deque[tuple[bytes | memoryview, ...]] = deque()
+        """Segments not handed to the transport yet; between two of them the server says ``+``."""
+        self.waiting = False
+        """For that ``+``."""
+        self.handed = False
+        """Whether a byte of it was handed to the transport."""
+        self.abandoned = False
+        """The caller went away; the reply is read and dropped."""
+
+
+class CommandQueue:
+    """The commands of one connection.
+
+    Args:
+        loop: where futures and the deadline live.
+        link: the connection.
+        name: what errors call it, such as ``"imap.gmail.com:993"``.
+        limits: ``queue``, ``pipeline`` and ``command_line`` count here.
+        timeouts: how long the oldest command on the wire may take.
+        new_tag: makes tags.
+        on_unsolicited: takes the responses that belong to no command.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        link: Link,
+        *,
+        name: str,
+        limits: Limits,
+        timeouts: Timeouts,
+        new_tag: Callable[[], str],
+        on_unsolicited: Callable[[Response], None],
+    ) -> None:
+        self._loop = loop
+        self._link = link
+        self._name = name
+        self._limits = limits
+        self._timeouts = timeouts
+        self._new_tag = new_tag
+        self._on_unsolicited = on_unsolicited
+        self._waiting: deque[Pending[Any]] = deque()
+        self._flight: dict[str, Pending[Any]] = {}
+        self._writer: Pending[Any] | None = None
+        self._blocks: deque[bytes | memoryview] = deque()
+        self._write_paused = False
+        self._error: GmailError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._mark = 0
+        self._first_byte = True
+        self.literal_mode = LiteralMode.SYNC
+        self.utf8 = False
+
+    @property
+    def error(self) -> GmailError | None:
+        """Why the connection is gone; ``None`` while it lives."""
+        return self._error
+
+    @property
+    def in_flight(self) -> int:
+        """Commands on the wire."""
+        return len(self._flight)
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether a command waits for its turn."""
+        return bool(self._waiting)
+
+    # -- from above ------------------------------------------------------------------------------------------------------
+
+    def submit(self, command: Command[T]) -> Pending[T]:
+        """Put a command into the queue; it is written at once if it may be. Who does not await its future need not.
+
+        Raises:
+            StateError: too many commands wait already.
+            GmailError: the connection is gone; nothing of the command was sent.
+        """
+        if self._error is not None:
+            raise self._error.replica(outcome=Outcome.NOT_APPLIED, stage="not sent")
+        if len(self._waiting) >= self._limits.queue:
+            raise StateError(f"{self._name}: more than {self._limits.queue} commands wait (Limits.queue)")
+        pending = Pending(command, self._loop.create_future())
+        pending.future.add_done_callback(_retrieved)
+        self._waiting.append(pending)
+        self._pump()
+        return pending
+
+    async def execute(self, command: Command[T]) -> T:
+        """Submit a command and await its result.
+
+        Cancelling is safe: a command not yet written is forgotten; a read whose reply is small is read and dropped; anything
+        else costs the connection, because the server may act on half of it.
+        """
+        pending = self.submit(command)
+        try:
+            return await pending.future
+        except asyncio.CancelledError:
+            self.cancel(pending)
+            raise
+
+    def cancel(self, pending: Pending[Any]) -> None:
+        """The caller of this command went away."""
+        pending.future.cancel()
+        if pending.tag and self._flight.get(pending.tag) is pending:
+            if pending is not self._writer and not pending.left and pending.command.is_droppable():
+                pending.abandoned = True
+            else:
+                self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
+        elif pending in self._waiting:
+            self._waiting.remove(pending)
+
+    def fail(self, error: GmailError) -> None:
+        """The connection is gone: every command fails now, with this as the cause."""
+        if self._error is not None:
+            return
+        self._error = error
+        self._stop_timer()
+        flight, self._flight = list(self._flight.values()), {}
+        waiting, self._waiting = list(self._waiting), deque()
+        self._writer = None
+        self._blocks.clear()
+        for pending in flight:
+            changes = pending.command.effect is not Effect.PURE
+            outcome = (Outcome.UNKNOWN if pending.handed else Outcome.NOT_APPLIED) if changes else None
+            self._reject(pending, error.replica(outcome=outcome, stage=f"{pending.command.name} on the wire"))
+        for pending in waiting:
+            self._reject(pending, error.replica(outcome=Outcome.NOT_APPLIED, stage=f"{pending.command.name} not sent"))
+
+    # -- from below ------------------------------------------------------------------------------------------------------
+
+    def process(self, responses: Iterable[Response]) -> None:
+        """Take what the server said, in order."""
+        flight = self._flight
+        for response in responses:
+            if self._error is not None:
+                return
+            if type(response) is Tagged:
+                self._tagged(response)
+                continue
+            if type(response) is Continuation:
+                self._continuation(response)
+                continue
+            for pending in flight.values():
+                if pending.command.take(response):
+                    break
+            else:
+                if isinstance(response, Status) and response.status == "BYE":
+                    self._link.fail(bye_error(self._name, response))
+                    return
+                self._on_unsolicited(response)
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport takes more."""
+        self._write_paused = False
+        self._write_blocks()
+        self._pump()
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        while self._waiting and self._may_start(self._waiting[0].command):
+            self._start(self._waiting.popleft())
+        if self._waiting:
+            self._interrupt()
+
+    def _may_start(self, command: Command[Any]) -> bool:
+        if self._error is not None or self._writer is not None or self._write_paused:
+            return False
+        if not self._flight:
+            return True
+        if command.waits or len(self._flight) >= self._limits.pipeline:
+            return False
+        return not any(pending.command.blocks for pending in self._flight.values())
+
+    def _start(self, pending: Pending[Any]) -> None:
+        command = pending.command
+        pending.tag = self._new_tag()
+        try:
+            encoded = encode_command(
+                pending.tag, command.name, *command.arguments(), literal=self.literal_mode, utf8=self.utf8, limits=self._limits
+            )
+        except ConfigurationError as error:
+            self._reject(pending, error)
+            return
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s C: %s", self._name, encoded.redacted)
+        pending.left.extend(encoded.segments)
+        self._flight[pending.tag] = pending
+        if len(self._flight) == 1:
+            self._start_timer()
+        self._write_segment(pending)
+
+    def _write_segment(self, pending: Pending[Any]) -> None:
+        """Hand over one segment; the writer is released when the last one is out."""
+        segment = pending.left.popleft()
+        pending.handed = True
+        self._writer = pending
+        for buffer in segment:
+            if len(buffer) <= _BLOCK:
+                self._blocks.append(buffer)
+            else:
+                view = memoryview(buffer)
+                self._blocks.extend(view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
+        self._write_blocks()
+
+    def _write_blocks(self) -> None:
+        while self._blocks and not self._write_paused:
+            self._link.write(self._blocks.popleft())
+            self._mark_progress()
+        pending = self._writer
+        if pending is not None and not self._blocks:
+            if pending.left:
+                pending.waiting = True
+            else:
+                self._writer = None
+                self._mark_progress()
+
+    def _interrupt(self) -> None:
+        """Others wait: a command that would go on for ever (IDLE) ends itself."""
+        for pending in self._flight.values():
+            line = pending.command.interrupt()
+            if line is not None:
+                self._link.write(line + b"\r\n")
+
+    # -- replies -----------------------------------------------------------------------------------------------------------
+
+    def _continuation(self, response: Continuation) -> None:
+        writer = self._writer
+        if writer is not None and writer.waiting:
+            writer.waiting = False
+            self._write_segment(writer)
+            self._pump()
+            return
+        for pending in self._flight.values():
+            if pending is not writer and (answer := pending.command.answer(response)) is not None:
+                if answer or not pending.abandoned:
+                    self._link.write(answer + b"\r\n")
+                return
+        self._link.fail(ProtocolError(f"{self._name}: the server asked for more (+) and no command waits for that"))
+
+    def _tagged(self, response: Tagged) -> None:
+        pending = self._flight.get(response.tag)
+        if pending is None:
+            self._link.fail(ProtocolError(f"{self._name}: a tagged reply to no command on the wire ({response.tag[:32]!r})"))
+            return
+        if pending is self._writer and (response.status == "OK" or not pending.waiting):
+            self._link.fail(ProtocolError(f"{self._name}: {pending.command.name} was answered before it was wholly sent"))
+            return
+        if pending is self._writer:  # NO or BAD instead of the continuation: the literal is not wanted
+            self._writer = None
+        del self._flight[response.tag]
+        self._start_timer()
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)
+        self._settle(pending, response)
+        self._pump()
+
+    def _settle(self, pending: Pending[Any], response: Tagged) -> None:
+        try:
+            if response.status != "OK":
+                error = pending.command.refuse(response)
+                error.outcome = error.outcome or Outcome.NOT_APPLIED
+                raise error
+            result = pending.command.finish(response)
+        except GmailError as error:
+            self._reject(pending, error)
+            if error.connection_lost:
+                self._link.fail(error)
+        else:
+            if not pending.future.done():
+                pending.future.set_result(result)
+
+    @staticmethod
+    def _reject(pending: Pending[Any], error: GmailError) -> None:
+        if not pending.future.done():
+            pending.future.set_exception(error)
+
+    # -- deadline: of the oldest command on the wire, since the others wait for their turn with the server ----------------
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        oldest = next(iter(self._flight.values()), None)
+        if oldest is None:
+            return
+        self._mark = self._link.received()
+        self._first_byte = True
+        patience = oldest.command.patience(self._timeouts)
+        if patience is not None:
+            self._timer = self._loop.call_later(patience, self._expired, oldest, patience)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _mark_progress(self) -> None:
+        """A block of a long message was taken, or its last byte was handed over: the deadline begins anew."""
+        writer = self._writer
+        if writer is not None and len(self._flight) == 1 and self._timer is not None and self._blocks:
+            self._stop_timer()
+            self._timer = self._loop.call_later(self._timeouts.append_block, self._expired, writer, self._timeouts.append_block)
+
+    def _expired(self, pending: Pending[Any], waited: float) -> None:
+        self._timer = None
+        if pending.command.bulk:
+            received = self._link.received()
+            came, self._mark = received - self._mark, received
+            enough = came > 0 if self._first_byte else came >= self._timeouts.min_rate * waited
+            self._first_byte = False
+            if self._link.was_reading_paused() or enough:
+                patience = self._timeouts.progress
+                self._timer = self._loop.call_later(patience, self._expired, pending, patience)
+                return
+        self._link.fail(
+            TimedOut(f"{self._name}: {pending.command.name} was not answered within {waited:g} s; the connection was dropped")
+        )
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    """What nobody awaits is no news: a failed connection tells everybody who does."""
+    if not future.cancelled():
+        future.exception()

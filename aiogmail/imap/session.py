@@ -1,0 +1,268 @@
+"""How is an IMAP connection opened, and who are we on it? TCP, TLS, greeting, AUTHENTICATE, and one mailbox selected."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from .. import sasl
+from ..errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
+from ..ports import Credential, CredentialSource
+from ..settings import Settings
+from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Select
+from .protocol import ImapProtocol
+from .queue import Pending
+from .wire import Exists, Expunge, LiteralMode, Response, Status
+
+__all__ = ["ImapSession"]
+
+log = logging.getLogger("aiogmail.imap")
+
+T = TypeVar("T")
+
+_MIN_TTL = 60.0
+_WORDS_WITHIN = 0.2
+
+
+class ImapSession:
+    """One authenticated IMAP connection. Made by :meth:`open`; at most one mailbox is selected on it.
+
+    Attributes:
+        capabilities: what the server can do, upper-case, as told after the login.
+        credential: what it was opened with; its life bounds the session's on Gmail.
+        state: the selected mailbox, kept up with what the server tells.
+    """
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        self.address = address
+        self.settings = settings
+        self.capabilities: frozenset[str] = frozenset()
+        self.credential: Credential | None = None
+        self.state = MailboxState()
+        self.protocol: ImapProtocol
+
+    @classmethod
+    async def open(cls, address: str, credentials: CredentialSource, settings: Settings) -> ImapSession:
+        """Connect and authenticate.
+
+        Raises:
+            ConnectFailed: no connection, in the system's or the TLS library's words.
+            TokenRefused: the server refused the token, and a fresh one as well.
+            LoginRequired, TokenEndpointError: there is no token.
+            AccessDenied: IMAP is off, or the account is not let in.
+            TooManyConnections, Unavailable, OverQuota: the server has no place for us now.
+
+        Cancelled, it leaves nothing open.
+        """
+        self = cls(address, settings)
+        credential = await credentials.get(_MIN_TTL)
+        await self._connect()
+        try:
+            await self._authenticate(credential, credentials)
+        except BaseException as error:
+            self.protocol.fail(Disconnected(f"{settings.imap}: given up: {type(error).__name__}"))
+            raise
+        return self
+
+    @property
+    def closed(self) -> asyncio.Future[GmailError]:
+        """Done with the reason once the connection is gone."""
+        return self.protocol.closed
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.protocol.fail(Disconnected(f"{self.settings.imap}: dropped by us"))
+
+    async def aclose(self) -> None:
+        """LOGOUT, within ``Timeouts.logout``; then the connection is dropped, whatever the server says.
+
+        Cancelled, it drops the connection at once.
+        """
+        try:
+            async with asyncio.timeout(self.settings.timeouts.logout):
+                await self.protocol.queue.execute(Logout())
+        except (GmailError, TimeoutError):
+            pass
+        finally:
+            self.abort()
+
+    async def execute(self, command: Command[T]) -> T:
+        """Run a command; see :meth:`.queue.CommandQueue.execute`."""
+        return await self.protocol.queue.execute(command)
+
+    def submit(self, command: Command[T]) -> Pending[T]:
+        """Put a command on its way without waiting; whoever does not await its future need not."""
+        pending = self.protocol.queue.submit(command)
+        self.protocol.regulate()
+        return pending
+
+    def select(self, mailbox: str, *, readonly: bool, uidvalidity: int | None = None) -> Pending[MailboxState]:
+        """Put SELECT or EXAMINE on its way. Reads may follow at once; nothing of theirs is handed on if it fails.
+
+        Args:
+            mailbox: its name.
+            readonly: EXAMINE.
+            uidvalidity: what it must be; if it is another the connection ends with :class:`MailboxChanged`.
+        """
+        pending = self.submit(Select(mailbox, readonly=readonly, uidvalidity=uidvalidity))
+        pending.future.add_done_callback(self._selected)
+        return pending
+
+    def _selected(self, future: asyncio.Future[MailboxState]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self.state = future.result()
+
+    # -- opening -----------------------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        endpoint, timeouts = self.settings.imap, self.settings.timeouts
+        loop = asyncio.get_running_loop()
+        protocol = self.protocol = ImapProtocol(
+            loop, name=str(endpoint), limits=self.settings.limits, timeouts=timeouts, on_unsolicited=self._unsolicited
+        )
+        tls: dict[str, Any] = {}
+        if endpoint.security == "tls":
+            tls = {"ssl": endpoint.context(), "server_hostname": endpoint.host, "ssl_shutdown_timeout": 1.0}
+        try:
+            async with asyncio.timeout(timeouts.connect):
+                await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port, **tls)
+                await protocol.greeting
+        except TimeoutError as error:
+            failure: GmailError = ConnectFailed(f"{endpoint}: no connection within {timeouts.connect:g} s")
+            protocol.fail(failure)
+            raise failure from error
+        except OSError as error:
+            if isinstance(error, GmailError):
+                raise
+            raise _connect_failed(str(endpoint), error) from error
+        except BaseException:
+            protocol.fail(Disconnected(f"{endpoint}: given up while connecting"))
+            raise
+        greeting = protocol.greeting.result()
+        if greeting.status == "PREAUTH":
+            protocol.fail(AccessDenied(f"{endpoint}: the server greeted us as somebody already known (PREAUTH); not going on"))
+            raise protocol.closed.result()
+
+    async def _authenticate(self, credential: Credential, credentials: CredentialSource) -> None:
+        try:
+            async with asyncio.timeout(self.settings.timeouts.auth):
+                credential, capabilities = await self._log_in(credential, credentials)
+        except TimeoutError as error:
+            if isinstance(error, GmailError):
+                raise
+            raise TimedOut(f"{self.settings.imap}: not authenticated within {self.settings.timeouts.auth:g} s") from error
+        self.credential = credential
+        if capabilities is None:
+            capabilities = await self.execute(CapabilityCommand())
+        self._can(capabilities)
+        if self.settings.client_name and "ID" in capabilities:
+            self.submit(IdCommand({"name": self.settings.client_name}))
+
+    async def _log_in(self, credential: Credential, credentials: CredentialSource) -> tuple[Credential, frozenset[str] | None]:
+        """AUTHENTICATE; once more, on the same connection, with a fresh token when the first was refused."""
+        try:
+            return credential, await self._sasl(credential)
+        except TokenRefused as refusal:
+            credentials.refused(credential)
+            refusal.connection_lost = True
+            fresh = await credentials.get(_MIN_TTL)
+            if fresh.secret == credential.secret:
+                raise
+            try:
+                return fresh, await self._sasl(fresh, refusal)
+            except TokenRefused as again:
+                credentials.refused(fresh)
+                again.connection_lost = True
+                raise
+
+    async def _sasl(self, credential: Credential, before: TokenRefused | None = None) -> frozenset[str] | None:
+        """One AUTHENTICATE: with the initial response at once, also before the server has told that it takes one."""
+        known = frozenset(self.protocol.capabilities)
+        if not known:
+            asked = self.submit(CapabilityCommand())
+            try:
+                return await self._exchange(credential, known, before)
+            except GmailError as error:
+                if error.connection_lost or not asked.future.done() or getattr(error, "status", "") != "BAD":
+                    raise
+                known = await asked.future
+                self.protocol.capabilities = set(known)
+                if "SASL-IR" in known:
+                    raise
+        return await self._exchange(credential, known, before)
+
+    async def _exchange(self, credential: Credential, known: frozenset[str], before: TokenRefused | None) -> frozenset[str] | None:
+        """Run the command. A second refusal is known with its challenge: the NO, which servers delay, is not waited for long."""
+        challenged = asyncio.get_running_loop().create_future()
+
+        def challenge() -> None:
+            if not challenged.done():
+                challenged.set_result(None)
+
+        command = self._auth_command(credential, known, challenge)
+        if before is None:
+            return await self.execute(command)
+        pending = self.submit(command)
+        try:
+            await asyncio.wait([pending.future, challenged], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([pending.future], timeout=_WORDS_WITHIN if challenged.done() else None)
+        except asyncio.CancelledError:
+            self.protocol.queue.cancel(pending)
+            raise
+        if not pending.future.done():
+            raise before
+        return await pending.future
+
+    def _auth_command(self, credential: Credential, known: frozenset[str], on_challenge: Callable[[], None]) -> Authenticate:
+        endpoint = self.settings.imap
+        mechanism = credential.mechanism
+        offered = {name.removeprefix("AUTH=") for name in known if name.startswith("AUTH=")}
+        if known and mechanism not in offered:
+            others = {"XOAUTH2", "OAUTHBEARER"} & offered
+            if mechanism == "PLAIN" or not others:
+                raise AccessDenied(
+                    f"{endpoint}: the server does not offer AUTH={mechanism}, only {', '.join(sorted(offered)) or 'nothing'}"
+                )
+            mechanism = others.pop()
+        message = sasl.initial_response(mechanism, self.address, credential.secret, endpoint.host, endpoint.port)
+        return Authenticate(mechanism, message, initial=not known or "SASL-IR" in known, on_challenge=on_challenge)
+
+    def _can(self, capabilities: frozenset[str]) -> None:
+        self.capabilities = capabilities
+        self.protocol.capabilities = set(capabilities)
+        if "LITERAL+" in capabilities:
+            self.protocol.queue.literal_mode = LiteralMode.PLUS
+        elif "LITERAL-" in capabilities:
+            self.protocol.queue.literal_mode = LiteralMode.MINUS
+
+    # -- what nobody asked for ---------------------------------------------------------------------------------------------
+
+    def _unsolicited(self, response: Response) -> None:
+        if isinstance(response, Exists):
+            self.state = replace(self.state, exists=response.number)
+        elif isinstance(response, Expunge):
+            self.state = replace(self.state, exists=max(0, self.state.exists - 1))
+        elif isinstance(response, Status):
+            self._status(response)
+
+    def _status(self, response: Status) -> None:
+        code = response.code
+        if code is not None and code.name == "HIGHESTMODSEQ":
+            self.state = replace(self.state, highestmodseq=code.args[0])
+        elif code is not None and code.name == "UIDNEXT":
+            self.state = replace(self.state, uidnext=code.args[0])
+        elif response.status != "OK" or (code is not None and code.name == "ALERT"):
+            log.warning("%s: the server said %s %s", self.settings.imap, response.status, response.text)
+
+
+def _connect_failed(where: str, error: OSError) -> ConnectFailed:
+    """The system's own words, and whether trying again can help."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectFailed(f"{where}: the certificate does not fit: {error.verify_message or error}", permanent=True)
+    if isinstance(error, ssl.SSLError):
+        return ConnectFailed(f"{where}: TLS failed: {error.reason or error}")
+    return ConnectFailed(f"{where}: cannot connect: {error.strerror or error}")

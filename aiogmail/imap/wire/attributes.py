@@ -1,0 +1,151 @@
+"""The attributes of a FETCH response one by one: what stands behind each name, and what it means."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+from . import utf7
+from .codes import flags
+from .envelope import Envelope
+from .scanner import Scanner
+from .structure import read_structure
+
+__all__ = ["decode_date", "decode_labels", "decode_value", "read_attributes"]
+
+_MAX_UID = 0xFFFF_FFFF
+_DATE = re.compile(rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})")
+_MONTHS = {name: number for number, name in enumerate(b"JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
+_PARTIAL = re.compile(rb"<([0-9]{1,20}+)>")
+
+
+def read_attributes(scanner: Scanner, utf8: bool) -> dict[str, object]:
+    """The list of names and values where the scanner stands, to the end of the response.
+
+    Raises:
+        ProtocolError, LimitExceeded: it is no such list.
+    """
+    values: dict[str, object] = {}
+    scanner.expect(b"(")
+    while not scanner.skip(b")"):
+        name = _name(scanner)
+        scanner.expect(b" ")
+        values[name] = decode_value(name, scanner, utf8)
+        if not scanner.skip(b" ") and not scanner.text.startswith(b")", scanner.position):
+            scanner.fail("a space or ')'")
+    scanner.end()
+    return values
+
+
+def _name(scanner: Scanner) -> str:
+    name = scanner.section_atom().upper()
+    if scanner.skip(b"["):
+        name += b"[" + _section(scanner) + b"]"
+        partial = _PARTIAL.match(scanner.text, scanner.position)
+        if partial is not None:
+            scanner.position = partial.end()
+            name += partial[0]
+    return name.decode("utf-8", "replace")
+
+
+def _section(scanner: Scanner) -> bytes:
+    """What stands in the brackets: header names may be quoted or literals."""
+    parts = []
+    while not scanner.skip(b"]"):
+        text = scanner.optional_string()
+        if text is None:
+            text = next((token for token in (b" ", b"(", b")") if scanner.skip(token)), b"") or scanner.section_atom()
+        parts.append(text.upper())
+    return b"".join(parts)
+
+
+def decode_value(name: str, scanner: Scanner, utf8: bool) -> object:
+    """The value of the attribute ``name`` where the scanner stands."""
+    if name == "X-GM-LABELS":
+        return _labels(scanner, utf8)
+    decode = _DECODERS.get(name)
+    if decode is not None:
+        return decode(scanner)
+    if name.startswith(("BODY[", "BINARY[")):
+        return scanner.nstring()
+    return scanner.value()
+
+
+def _uid(scanner: Scanner) -> int:
+    uid = scanner.number()
+    if not 0 < uid <= _MAX_UID:
+        scanner.fail("a UID before this place")
+    return uid
+
+
+def _modseq(scanner: Scanner) -> int:
+    scanner.expect(b"(")
+    number = scanner.number()
+    scanner.expect(b")")
+    return number
+
+
+def _labels(scanner: Scanner, utf8: bool) -> frozenset[str]:
+    r"""``("\\Inbox" \Sent Work NIL)``: Gmail quotes its own labels or does not, and has been seen to send NIL among them."""
+    labels = set()
+    scanner.expect(b"(")
+    while not scanner.skip(b")"):
+        if scanner.skip(b" "):
+            continue
+        label = scanner.optional_string()
+        if label is None:
+            label = scanner.atom()
+            if label.upper() == b"NIL":
+                continue
+        labels.add(label.decode("utf-8", "replace") if utf8 else utf7.decode(label))
+    return frozenset(labels)
+
+
+@functools.lru_cache(1024)
+def decode_labels(text: bytes, utf8: bool) -> frozenset[str]:
+    """A list of labels without literals, which the pattern of a row took: most messages share theirs with others."""
+    return _labels(Scanner(text), utf8)
+
+
+def _date(scanner: Scanner) -> datetime | None:
+    text = scanner.nstring()
+    return None if text is None else decode_date(text)
+
+
+def decode_date(text: bytes) -> datetime | None:
+    """``06-Feb-1992 16:51:37 +0000``; ``None`` for what is no date."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
+    try:
+        return datetime(
+            int(year), _MONTHS[month.upper()], int(day), int(hour), int(minute), int(second), tzinfo=_zone(sign + zone_hours + zone_minutes)
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+@functools.lru_cache(256)
+def _zone(text: bytes) -> timezone:
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
+    return timezone(-offset if text[:1] == b"-" else offset)
+
+
+_DECODERS: dict[str, Callable[[Scanner], object]] = {
+    "UID": _uid,
+    "FLAGS": flags,
+    "MODSEQ": _modseq,
+    "X-GM-THRID": Scanner.number,
+    "X-GM-MSGID": Scanner.number,
+    "RFC822.SIZE": Scanner.number,
+    "INTERNALDATE": _date,
+    "ENVELOPE": lambda scanner: Envelope.from_value(scanner.value()),
+    "BODYSTRUCTURE": lambda scanner: read_structure(scanner.value()),
+    "BODY": lambda scanner: read_structure(scanner.value()),
+    "RFC822": Scanner.nstring,
+    "RFC822.HEADER": Scanner.nstring,
+    "RFC822.TEXT": Scanner.nstring,
+}

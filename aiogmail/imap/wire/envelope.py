@@ -1,0 +1,161 @@
+"""Who wrote to whom about what: ENVELOPE, as raw bytes, each field read when it is touched.
+
+Words encoded by RFC 2047 stay as they came; the models decode them. What Gmail sends in the wrong shape is read as far as it makes sense.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .scanner import LITERAL, NIL, QUOTED, Value, unquote
+
+__all__ = ["ENVELOPE", "Address", "Envelope"]
+
+_NSTRING = rb"(?:" + NIL + rb"|" + QUOTED + rb"|~?+" + LITERAL + rb")"
+_ADDRESS = rb"\(" + rb" ".join([_NSTRING] * 4) + rb"\)"
+_ADDRESSES = rb"(?:" + NIL + rb"|\((?:" + _ADDRESS + rb" ?+)++\))"
+# the ten fields as ten groups, in the shape that RFC 9051 wants; other shapes are read by the way of values
+ENVELOPE = rb"\(" + rb" ".join(rb"(" + field + rb")" for field in [_NSTRING] * 2 + [_ADDRESSES] * 6 + [_NSTRING] * 2) + rb"\)"
+_ADDRESS_TOKENS = re.compile(rb"\(" + rb" ".join([rb"(" + _NSTRING + rb")"] * 4) + rb"\)")
+_PLAIN_ADDRESS = re.compile(rb"\(" + rb" ".join([rb'(?:NIL|"([^"\\]*+)")'] * 4) + rb"\)")  # nothing to unquote
+_QUOTE = 0x22
+_LF = 0x0A
+
+
+class Address(NamedTuple):
+    """One address of an envelope, raw. On Gmail a missing host is no group start, and name and mailbox may be swapped."""
+
+    name: bytes | None
+    route: bytes | None
+    mailbox: bytes | None
+    host: bytes | None
+
+
+class Envelope:
+    """The header fields that a list of messages shows (RFC 9051 section 7.5.2).
+
+    Strings are ``bytes``, ``None`` for NIL; address fields are tuples of :class:`Address`.
+    """
+
+    __slots__ = ("_base", "_literals", "_match", "_values")
+
+    def __init__(self, match: re.Match[bytes] | None, base: int, literals: tuple[bytes, ...], values: tuple[Value, ...] = ()) -> None:
+        self._match = match  # its ten groups from ``base`` on are the fields
+        self._base = base
+        self._literals = literals
+        self._values = values
+
+    @classmethod
+    def from_value(cls, value: Value) -> Envelope | None:
+        """From a list of whatever stood there; ``None`` where no list did."""
+        return cls(None, 0, (), value) if isinstance(value, tuple) else None
+
+    @property
+    def date(self) -> bytes | None:
+        return self._string(0)
+
+    @property
+    def subject(self) -> bytes | None:
+        return self._string(1)
+
+    @property
+    def from_(self) -> tuple[Address, ...]:
+        return self._addresses(2)
+
+    @property
+    def sender(self) -> tuple[Address, ...]:
+        return self._addresses(3)
+
+    @property
+    def reply_to(self) -> tuple[Address, ...]:
+        return self._addresses(4)
+
+    @property
+    def to(self) -> tuple[Address, ...]:
+        return self._addresses(5)
+
+    @property
+    def cc(self) -> tuple[Address, ...]:
+        return self._addresses(6)
+
+    @property
+    def bcc(self) -> tuple[Address, ...]:
+        return self._addresses(7)
+
+    @property
+    def in_reply_to(self) -> bytes | None:
+        return self._string(8)
+
+    @property
+    def message_id(self) -> bytes | None:
+        return self._string(9)
+
+    def _string(self, index: int) -> bytes | None:
+        match = self._match
+        if match is None:
+            return _bytes(self._values, index)
+        token = match[self._base + index]
+        if token[0] == _QUOTE and b"\\" not in token:
+            return token[1:-1]
+        return self._token(match, self._base + index)
+
+    def _token(self, match: re.Match[bytes], group: int) -> bytes | None:
+        token = match[group]
+        if token[0] == _QUOTE:
+            return unquote(token)
+        if token[-1] == _LF:
+            return self._literals[match.string.count(b"\r\n", 0, match.start(group))]
+        return None
+
+    def _addresses(self, index: int) -> tuple[Address, ...]:
+        match = self._match
+        if match is None:
+            return _addresses_of(self._values[index]) if index < len(self._values) else ()
+        text = match.string
+        position, end = match.span(self._base + index)
+        found = []
+        while (position := text.find(b"(", position + 1, end)) > 0:  # past the bracket of the list, the space between addresses
+            plain = _PLAIN_ADDRESS.match(text, position)
+            if plain is not None:
+                found.append(Address._make(plain.groups()))
+                position = plain.end() - 1
+            else:
+                other = _ADDRESS_TOKENS.match(text, position)
+                assert other is not None
+                found.append(Address(*[self._token(other, group) for group in range(1, 5)]))
+                position = other.end() - 1
+        return tuple(found)
+
+    def _fields(self) -> tuple[object, ...]:
+        strings, addresses = self._string, self._addresses
+        return (strings(0), strings(1), *map(addresses, range(2, 8)), strings(8), strings(9))
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields() == other._fields() if isinstance(other, Envelope) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        return f"Envelope(date={self.date!r}, subject={self.subject!r}, from_={self.from_!r}, message_id={self.message_id!r})"
+
+
+def _bytes(values: tuple[Value, ...], index: int) -> bytes | None:
+    """A string by its place in a list of the wrong shape: an atom counts as one, a list does not."""
+    value = values[index] if index < len(values) else None
+    if value is None or isinstance(value, bytes):
+        return value
+    return None if isinstance(value, tuple) else str(value).encode()
+
+
+def _addresses_of(value: Value) -> tuple[Address, ...]:
+    if not isinstance(value, tuple) or not value:
+        return ()
+    if not any(isinstance(item, tuple) for item in value):  # one address without the list around it
+        return (_address_of(value),)
+    return tuple(_address_of(item) for item in value if isinstance(item, tuple))
+
+
+def _address_of(value: tuple[Value, ...]) -> Address:
+    return Address(_bytes(value, 0), _bytes(value, 1), _bytes(value, 2), _bytes(value, 3))

@@ -1,0 +1,202 @@
+"""Where does a response end?
+
+Bytes in, whole responses out: lines end at CRLF and nowhere else, and a data line that ends in ``{n}`` goes on after n octets. The text of
+a status response is a person's words and never announces a literal. Framing comes before parsing, so that a malformed response cannot move
+the start of the next one, and every size is charged before its bytes arrive.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+
+from aiogmail.errors import LimitExceeded, ProtocolError
+from aiogmail.settings import Limits
+
+__all__ = ["SCRATCH", "Frame", "Framer"]
+
+Frame = bytes | tuple[bytes, tuple[bytes, ...]]
+"""A response without its last CRLF; with its literals where it has any: see :class:`aiogmail.imap.wire.responses.Response`."""
+
+SCRATCH = 64 * 1024
+_CRLF = b"\r\n"
+_LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
+_DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
+
+
+class Framer:
+    """Cuts a stream of bytes into responses; any segmentation gives the same.
+
+    Attributes:
+        error: why nothing more will come out, once the stream broke the grammar or a limit.
+        received: bytes so far.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._line_limit = min(limits.line, limits.response)
+        self._limits = limits
+        self.error: ProtocolError | None = None
+        self.received = 0
+        self._held = b""  # the last bytes of a segment that may be the start of "}" CRLF
+        self._tail = bytearray()  # the incomplete line
+        self._lines: list[bytes] = []  # the lines of this response that ended in a literal
+        self._lines_size = 0
+        self._literals: list[bytes] = []
+        self._literals_size = 0
+        self._sink: io.BytesIO | None = None  # the incomplete literal
+        self._view = memoryview(b"")
+        self._filled = 0
+        self._scratch = memoryview(bytearray(SCRATCH))
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the response that is not complete yet."""
+        complete = self._lines_size + sum(map(len, self._literals))
+        return len(self._held) + len(self._tail) + complete + self._filled
+
+    @property
+    def mid_response(self) -> bool:
+        return bool(self._held or self._tail or self._lines)
+
+    def get_buffer(self) -> memoryview:
+        """Where the next bytes belong: the rest of a large literal, else a scratch buffer."""
+        rest = self._view[self._filled :]
+        return rest if len(rest) >= SCRATCH else self._scratch
+
+    def buffer_updated(self, count: int) -> list[Frame]:
+        """``count`` bytes were written to what :meth:`get_buffer` gave."""
+        if len(self._view) - self._filled < SCRATCH:
+            return self.feed(bytes(self._scratch[:count]))
+        self.received += count
+        self._filled += count
+        self._finish_literal()
+        return []
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The responses that these bytes complete; none after an error."""
+        frames: list[Frame] = []
+        if self.error is not None:
+            return frames
+        self.received += len(data)
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        try:
+            self._frame(data, frames)
+        except ProtocolError as error:
+            self.error = error
+            self._drop()
+        return frames
+
+    def _drop(self) -> None:
+        """Nothing of what is held will ever be used."""
+        self._held = b""
+        self._tail = bytearray()
+        self._lines, self._lines_size = [], 0
+        self._literals, self._literals_size = [], 0
+        self._sink, self._view, self._filled = None, memoryview(b""), 0
+
+    def _frame(self, data: bytes, frames: list[Frame]) -> None:
+        position = 0
+        if self._sink is not None:
+            position = self._fill_literal(data, 0)
+            if self._sink is not None:
+                return
+        while (marker := data.find(b"}\r\n", position)) >= 0:
+            lines = data[position : marker + 1].split(_CRLF)
+            position = marker + 3
+            self._join_tail(lines)
+            last = lines.pop()
+            if lines:
+                self._end_lines(lines, frames)
+            size = self._announced(last)
+            if size < 0:
+                self._end_lines([last], frames)
+                continue
+            self._lines.append(last)
+            end = position + size
+            if end > len(data):
+                self._sink = io.BytesIO(bytes(size))
+                self._view = self._sink.getbuffer()
+                self._fill_literal(data, position)
+                return
+            self._literals.append(data[position:end])
+            position = end
+        self._frame_rest(data[position:] if position else data, frames)
+
+    def _frame_rest(self, rest: bytes, frames: list[Frame]) -> None:
+        """Bytes in which no literal begins."""
+        lines = rest.split(_CRLF)
+        tail = lines.pop()
+        if lines:
+            self._join_tail(lines)
+            self._end_lines(lines, frames)
+        if tail.endswith((b"\r", b"}")):
+            held = -2 if tail.endswith(b"}\r") else -1
+            tail, self._held = tail[:held], tail[held:]
+        if tail:
+            self._tail += tail
+            self._check_line(self._lines_size + len(self._tail))
+
+    def _join_tail(self, lines: list[bytes]) -> None:
+        if self._tail:
+            self._tail += lines[0]
+            lines[0] = bytes(self._tail)
+            self._tail.clear()
+
+    def _end_lines(self, lines: list[bytes], frames: list[Frame]) -> None:
+        """Whole lines that announce no literal, so that each ends a response."""
+        if self._lines:
+            self._lines.append(lines[0])
+            text = _CRLF.join(self._lines)
+            self._check_line(len(text))
+            self._check_response(len(lines[0]))
+            frames.append((text, tuple(self._literals)))
+            self._lines, self._lines_size = [], 0
+            self._literals, self._literals_size = [], 0
+            if len(lines) == 1:
+                return
+            del lines[0]
+        if max(map(len, lines)) > self._line_limit:
+            frames.extend(itertools.takewhile(lambda line: len(line) <= self._line_limit, lines))
+            self._check_line(self._line_limit + 1)
+        frames.extend(lines)
+
+    def _announced(self, line: bytes) -> int:
+        """The size of the literal that this line ends in, charged; -1 where it ends in none."""
+        brace = line.rfind(b"{")
+        digits = line[brace + 1 : -1]
+        if brace < 0 or not digits.isdigit() or not (self._lines or _DATA_LINE.match(line)):
+            return -1
+        self._lines_size += len(line) + 2
+        self._check_line(self._lines_size)
+        if len(digits) > 20:
+            raise ProtocolError("the server broke the IMAP grammar: it announced a literal with a size of more than 20 digits")
+        size = int(digits)
+        if size > self._limits.literal:
+            raise LimitExceeded(f"the server announced a literal of {size} bytes, more than Limits.literal ({self._limits.literal}) allows")
+        self._literals_size += size + _LITERAL_OVERHEAD
+        self._check_response(0)
+        return size
+
+    def _fill_literal(self, data: bytes, position: int) -> int:
+        count = min(len(data) - position, len(self._view) - self._filled)
+        self._view[self._filled : self._filled + count] = memoryview(data)[position : position + count]
+        self._filled += count
+        self._finish_literal()
+        return position + count
+
+    def _finish_literal(self) -> None:
+        if self._sink is not None and self._filled == len(self._view):
+            # BytesIO gives its buffer itself, not a copy: the octets were received where they stay.
+            self._literals.append(self._sink.getvalue())
+            self._sink, self._view, self._filled = None, memoryview(b""), 0
+
+    def _check_line(self, size: int) -> None:
+        if size > self._line_limit:
+            raise LimitExceeded(f"the server sent a line longer than Limits.line ({self._line_limit}) allows")
+
+    def _check_response(self, more: int) -> None:
+        if self._lines_size + self._literals_size + more > self._limits.response:
+            raise LimitExceeded(f"the server sent, or announced, a response larger than Limits.response ({self._limits.response}) allows")

@@ -1,0 +1,185 @@
+"""Bytes in, responses out, no I/O: the reading half of an IMAP connection."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, cast
+
+from aiogmail.errors import ProtocolError
+from aiogmail.settings import Limits
+
+from .codes import read_text
+from .fetch import FetchReader
+from .framer import Frame, Framer
+from .responses import Continuation, Response, Status, Tagged, Unknown
+from .scanner import Scanner, excerpt
+from .untagged import NUMBERED, PLAIN
+
+__all__ = ["ResponseParser"]
+
+_UNTAGGED = re.compile(rb'\* (?:([0-9]{1,20}+) )?([^\x00-\x20\x7f()"{0-9][^\x00-\x20\x7f()"{]*+)(?: |\Z)')
+_TAGGED = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]++) ([A-Za-z]++)(?: |\Z)')
+_TAGGED_STATUS = frozenset({"OK", "NO", "BAD"})
+_STATUS = frozenset({"OK", "NO", "BAD", "BYE", "PREAUTH"})
+_DEFAULT_LIMITS = Limits()
+_MAX_DEPTH = 200  # values nest as tuples, and what compares or prints them recurses
+
+
+class ResponseParser:
+    """Turns what a server sends into responses; any segmentation gives the same ones.
+
+    After the first byte that breaks the grammar or a limit nothing more is read: :attr:`error` is set, and responses that were complete
+    before it are still delivered by the call that met it. Where that call has none to deliver it raises the error, and so does every
+    later call. So a caller hands on what it is given and then looks at :attr:`error`.
+
+    Args:
+        limits: ``line``, ``literal``, ``response`` and ``depth`` are used.
+
+    Attributes:
+        error: why nothing more comes; ``None`` while all is well.
+    """
+
+    def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
+        depth = min(limits.depth, _MAX_DEPTH)
+        self._framer = Framer(limits)
+        self._fetch = FetchReader(depth)
+        self._depth = depth
+        self._utf8 = False
+        self.error: ProtocolError | None = None
+
+    @property
+    def utf8(self) -> bool:
+        """Whether UTF8=ACCEPT is enabled on the connection: then names and labels are UTF-8 and ``&`` is a plain character."""
+        return self._utf8
+
+    @utf8.setter
+    def utf8(self, utf8: bool) -> None:
+        self._utf8 = utf8
+        self._fetch.use_utf8(utf8)
+
+    @property
+    def received(self) -> int:
+        """Bytes so far."""
+        return self._framer.received
+
+    @property
+    def pending(self) -> int:
+        """Bytes so far of the response that is not complete."""
+        return self._framer.pending
+
+    @property
+    def mid_response(self) -> bool:
+        """Whether a response has begun and is not complete."""
+        return self._framer.mid_response
+
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Response]:
+        """The responses that these bytes complete.
+
+        Raises:
+            ProtocolError: the server broke the grammar, now or in an earlier call.
+            LimitExceeded: it sent or announced more than the limits allow.
+        """
+        self._raise_error()
+        return self._deliver(self._framer.feed(data if isinstance(data, bytes) else bytes(data)))
+
+    def get_buffer(self, _sizehint: int = -1) -> memoryview:
+        """Where to receive the next bytes: for ``asyncio.BufferedProtocol``. Valid until :meth:`buffer_updated`."""
+        return self._framer.get_buffer()
+
+    def buffer_updated(self, count: int) -> list[Response]:
+        """``count`` bytes were received into the buffer; otherwise as :meth:`feed`."""
+        self._raise_error()
+        return self._deliver(self._framer.buffer_updated(count))
+
+    def feed_eof(self) -> bool:
+        """The connection ended. Whether that cut a response, whose bytes are dropped."""
+        return self._framer.mid_response
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _deliver(self, frames: list[Frame]) -> list[Response]:
+        responses: list[Response] = []
+        try:
+            self._parse_all(frames, responses)
+            self.error = self._framer.error
+        except ProtocolError as error:
+            self.error = error
+        if not responses:
+            self._raise_error()
+        return responses
+
+    def _parse_all(self, frames: list[Frame], responses: list[Response]) -> None:
+        """The loop that everything passes: rows of FETCH are made here, without a call for each."""
+        match_row = self._fetch.row
+        kind = self._fetch.kind
+        flag_sets = self._fetch.flag_sets
+        append = responses.append
+        literals: tuple[bytes, ...]
+        for frame in frames:
+            if isinstance(frame, bytes):
+                text, literals = frame, ()
+            else:
+                text, literals = frame
+            row = match_row(text)
+            if row is None:
+                append(self._parse(text, literals))
+                continue
+            number, words = row.group(2, 3)
+            uid = None if number is None else int(number)
+            if uid is not None and uid > 0xFFFFFFFF:
+                raise ProtocolError(f"the server broke the IMAP grammar: UID {uid} has more than 32 bits")
+            flags = flag_sets.get(words)
+            if flags is None:
+                flags = self._fetch.flags(words)
+            append(kind(text, literals, uid, flags, row))
+
+    def _parse(self, text: bytes, literals: tuple[bytes, ...]) -> Response:
+        """One response of any kind."""
+        if text.count(b"\r") != len(literals) or b"\0" in text:
+            bad = re.search(rb"\0|\r(?!\n)", text)
+            raise ProtocolError(f"the server broke the IMAP grammar: a bare CR or NUL, in {excerpt(text, bad.start() if bad else 0)}")
+        if text.startswith(b"* "):
+            return self._untagged(text, literals)
+        if text.startswith(b"+"):
+            return self._continuation(text)
+        match = _TAGGED.match(text)
+        status = match[2].decode("ascii").upper() if match is not None else ""
+        if match is None or status not in _TAGGED_STATUS:
+            raise ProtocolError(f"the server broke the IMAP grammar: expected a response, got {excerpt(text, 0)}")
+        code, words = read_text(Scanner(text, (), match.end(), self._depth))
+        return Tagged(match[1].decode("ascii"), cast("Literal['OK', 'NO', 'BAD']", status), code, words, raw=text)
+
+    def _continuation(self, text: bytes) -> Response:
+        if len(text) > 1 and text[1] != 0x20:
+            raise ProtocolError(f"the server broke the IMAP grammar: expected '+ ', got {excerpt(text, 0)}")
+        code, words = read_text(Scanner(text, (), 2, self._depth))
+        return Continuation(code, words, text[2:], raw=text)
+
+    def _untagged(self, text: bytes, literals: tuple[bytes, ...]) -> Response:
+        match = _UNTAGGED.match(text)
+        if match is None:
+            raise ProtocolError(f"the server broke the IMAP grammar: expected a response, got {excerpt(text, 0)}")
+        number = None if match[1] is None else int(match[1])
+        name = match[2].decode("utf-8", "replace").upper()
+        scanner = Scanner(text, literals, match.end(), self._depth)
+        if number is None:
+            if name in _STATUS:
+                code, words = read_text(scanner)
+                return Status(cast("Literal['OK', 'NO', 'BAD', 'BYE', 'PREAUTH']", name), code, words, raw=text)
+            read = PLAIN.get(name)
+            if read is not None:
+                response = read(scanner, name, self._utf8)
+                scanner.end()
+                return response
+        elif name == "FETCH":
+            if number == 0:
+                scanner.fail("a message number of 1 or more before this place")
+            scanner.depth = self._depth - 1
+            return self._fetch.walk(scanner)
+        elif name in NUMBERED:
+            response = NUMBERED[name](scanner, number, self._utf8)
+            scanner.end()
+            return response
+        return Unknown(name, text[match.end() :], number, raw=text, literals=literals)

@@ -1,0 +1,176 @@
+"""Every check of the project: ``nox`` runs them all, ``nox -s NAME`` one.
+
+The whole test suite, with the real servers and under coverage, runs on the lowest Python that the machine has from 3.11 to
+3.13; on the others everything but the tests marked ``slow``, without coverage. So the whole run stays under 12 minutes on two cores.
+What the tests with real servers need is installed first (tests/support/install.py); AIOGMAIL_REAL=0 runs without them, and
+the last line says so. Arguments after ``--`` go to pytest.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nox
+
+ROOT = Path(__file__).parent
+SUPPORTED = ("3.11", "3.12", "3.13")
+COVERED = 95  # percent of lines and branches in all
+PURE = (  # covered wholly: no I/O, so nothing stands in the way
+    "aiogmail/errors.py",
+    "aiogmail/sasl.py",
+    "aiogmail/secret.py",
+    "aiogmail/imap/models.py",
+    "aiogmail/imap/query.py",
+    "aiogmail/imap/uidset.py",
+    "aiogmail/imap/labels.py",
+    "aiogmail/imap/wire/*",
+    "aiogmail/pop3/wire.py",
+    "aiogmail/smtp/models.py",
+    "aiogmail/supervisor/backoff.py",
+    "aiogmail/supervisor/policy.py",
+    "aiogmail/supervisor/states.py",
+)
+EXTRAS = "cli,keyring,redis,testing"
+
+nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_venv = "yes"
+
+
+def _installer() -> Any:
+    """tests/support/install.py, which needs nothing but the standard library; read from its file, whatever else is called tests."""
+    spec = importlib.util.spec_from_file_location("aiogmail_tests_install", ROOT / "tests" / "support" / "install.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+install = _installer()
+if not install.wanted():
+    atexit.register(print, install.WITHOUT)  # after nox's own last words
+
+
+# -- which Pythons ----------------------------------------------------------------------------------------------------
+
+
+def _is(version: str, program: Path) -> bool:
+    """Whether a program really is that Python: a pyenv shim on PATH may only say that it is not."""
+    command = [str(program), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30)
+    except OSError:
+        return False
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def _find(version: str) -> str | None:
+    """The path of a Python of that version: nox's own, one on PATH, one of pyenv's."""
+    on_path = (shutil.which(f"python{version}", path=folder) for folder in os.environ.get("PATH", "").split(os.pathsep))
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    candidates = [Path(sys.executable), *(Path(program) for program in on_path if program)]
+    candidates += sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)
+    return next((str(program) for program in candidates if program.exists() and _is(version, program)), None)
+
+
+PYTHONS = {version: path for version in SUPPORTED if (path := _find(version))}
+for _version in SUPPORTED:
+    if _version not in PYTHONS:
+        print(f"No Python {_version} on this machine: its tests do not run.")
+if not PYTHONS:
+    sys.exit(f"None of Python {', '.join(SUPPORTED)} was found on PATH or under pyenv: install one.")
+LOWEST = next(iter(PYTHONS))
+
+
+# -- sessions ---------------------------------------------------------------------------------------------------------
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """The project, editable, and dependency groups; by name, because an older pip knows no ``--group``."""
+    pyproject = nox.project.load_toml(ROOT / "pyproject.toml")
+    session.install("-e", f".[{EXTRAS}]", *nox.project.dependency_groups(pyproject, *groups))
+
+
+def _real_servers(session: nox.Session) -> None:
+    """Have the real servers, or end with the one line that says what to do."""
+    try:
+        install.ensure()
+    except install.NotInstallable as error:
+        session.error(str(error))
+
+
+@nox.session(python=PYTHONS[LOWEST])
+def lint(session: nox.Session) -> None:
+    """Style, names, formatting."""
+    pyproject = nox.project.load_toml(ROOT / "pyproject.toml")
+    session.install(*[tool for tool in nox.project.dependency_groups(pyproject, "lint") if "ruff" in tool])
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=PYTHONS[LOWEST])
+def layers(session: nox.Session) -> None:
+    """Imports only go down."""
+    _install(session, "lint")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session(python=PYTHONS[LOWEST])
+def types(session: nox.Session) -> None:
+    """mypy and pyright, over the package and a file that uses it as a stranger would."""
+    _install(session, "types")
+    checked = [name for name in ("aiogmail", "tests/typing_use.py") if (ROOT / name).exists()]
+    session.run("mypy", "--strict", *checked)
+    session.run("pyright", *checked)
+
+
+def _tests(version: str, session: nox.Session) -> None:
+    _install(session, "test")
+    _real_servers(session)
+    if version != LOWEST:
+        session.run("python", "-m", "pytest", "-n", "2", "-m", "not slow and not nightly", *session.posargs)
+        return
+    session.run("coverage", "erase")
+    # As a program of its own: the package's pytest plugin is imported before any pytest plugin could begin to measure.
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "-m", "not nightly", *session.posargs)
+    session.notify("coverage")
+
+
+for _version, _path in PYTHONS.items():
+    _named = functools.partial(_tests, _version)
+    functools.update_wrapper(_named, _tests)
+    _named.__doc__ = f"The tests on Python {_version}" + (", all of them, measured." if _version == LOWEST else ", the slow ones apart.")
+    nox.session(_named, python=_path, name=f"tests-{_version}", tags=["tests"])
+
+
+@nox.session(python=PYTHONS[LOWEST], default=False)
+def coverage(session: nox.Session) -> None:
+    """What the tests just measured is enough; ``tests`` calls it."""
+    pyproject = nox.project.load_toml(ROOT / "pyproject.toml")
+    session.install(*[tool for tool in nox.project.dependency_groups(pyproject, "test") if tool.startswith("coverage")])
+    session.run("coverage", "combine")
+    if session.posargs:
+        session.log("arguments chose the tests: no bound is checked")
+        session.run("coverage", "report")
+        return
+    session.run("coverage", "report", f"--fail-under={COVERED}")
+    pure = [pattern for pattern in PURE if any(ROOT.glob(pattern))]
+    session.run("coverage", "report", f"--include={','.join(pure)}", "--fail-under=100")
+
+
+@nox.session(python=PYTHONS[LOWEST], default=False)
+def nightly(session: nox.Session) -> None:
+    """What is too slow for every run."""
+    _install(session, "test")
+    _real_servers(session)
+    # pytest ends with 5 where no test was chosen: until there is a nightly test, that is no failure.
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "nightly", *session.posargs, success_codes=[0, 5])
