@@ -63,6 +63,7 @@ class FetchStream(AsyncIterator[Message]):
         self._todo: _Todo | None = None
         self._session: ImapSession | None = None
         self._windows: dict[Pending[UidSet], UidFetch] = {}
+        self._front: _Window | None = None
         self._wake: asyncio.Future[None] | None = None
         self._failure: GmailError | None = None
         self._unfetchable: GmailError | None = None
@@ -152,6 +153,7 @@ class FetchStream(AsyncIterator[Message]):
         for command in self._windows.values():
             self._put_back(command)
         self._windows.clear()
+        self._front = None
         self._session = session
         self._foreign = len(self._rows)
         self._failure = None
@@ -168,7 +170,7 @@ class FetchStream(AsyncIterator[Message]):
             window = todo.next_window(self._taken_bytes / self._taken if self._taken else None)
             if not window:
                 return
-            self._submit(session, UidFetch(window, self._items, _arrival(self), small=todo.is_small(window)))
+            self._submit(session, _Window(self, window, self._items, small=todo.is_small(window)))
 
     def _submit(self, session: ImapSession, command: UidFetch) -> None:
         try:
@@ -177,28 +179,61 @@ class FetchStream(AsyncIterator[Message]):
             self._put_back(command)
             raise
         self._windows[pending] = command
+        self._advance_front()
         pending.future.add_done_callback(_completion(self, pending))
 
-    def _arrived(self, row: Fetch) -> None:
+    def _arrived(self, window: _Window, row: Fetch) -> None:
+        if window is not self._front:
+            # Dovecot works on several fetches at once: what comes early waits, and is not counted against the consumer.
+            window.early.append(row)
+            return
+        self._ready(row)
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def _ready(self, row: Fetch) -> None:
         self._rows.append(row)
         size = row.wire_size
         self._taken += 1
         self._taken_bytes += size
         if self._session is not None:
             self._session.protocol.hold(size)
-        wake = self._wake
-        if wake is not None and not wake.done():
-            wake.set_result(None)
+
+    def _advance_front(self) -> None:
+        """Rows are handed on as they come from the lowest window alone, while nothing below it is still to be asked for."""
+        assert self._todo is not None
+        while True:
+            pending, window = min(
+                ((pending, command) for pending, command in self._windows.items() if isinstance(command, _Window)),
+                key=lambda pair: pair[1].uids.first,
+                default=(None, None),
+            )
+            if window is None or self._todo.asks_again_below(window.uids.first):
+                self._front = None
+                return
+            self._front = window
+            for row in window.early:
+                self._ready(row)
+            window.early.clear()
+            if not window.done:
+                return
+            del self._windows[pending]
 
     def _completed(self, pending: Pending[UidSet]) -> None:
-        command = self._windows.pop(pending, None)
+        command = self._windows.get(pending)
         if command is None or self._todo is None or pending.future.cancelled():
             return
         error = pending.future.exception()
         if isinstance(error, GmailError):
+            del self._windows[pending]
             self._failed(command, error)
-        elif isinstance(command, _Probe):
+        elif isinstance(command, _Window):
+            command.done = True
+        else:
+            del self._windows[pending]
             self._todo.probed(command.uids)
+        self._advance_front()
         if self._session is not None and self._failure is None:
             self._fill(self._session, self._todo)
         if self._wake is not None and not self._wake.done():
@@ -219,24 +254,28 @@ class FetchStream(AsyncIterator[Message]):
         assert self._todo is not None
         if isinstance(command, _Probe):
             self._todo.probed(None)
-        else:
-            self._todo.put_back(command.left)
+            return
+        early = [row.uid for row in command.early if row.uid is not None] if isinstance(command, _Window) else []
+        self._todo.put_back({*command.left, *early})
 
 
 class _Probe(UidFetch):
     """Asks for sizes, ahead of the bodies."""
 
 
-def _arrival(stream: FetchStream) -> Callable[[Fetch], None]:
-    """What a window calls with its rows. It knows the stream weakly: one that was left by ``break`` is forgotten."""
-    reference = weakref.ref(stream)
+class _Window(UidFetch):
+    """Asks for some of the rows. It knows its stream weakly: one that was left by ``break`` is forgotten."""
 
-    def arrived(row: Fetch) -> None:
-        alive = reference()
-        if alive is not None:
-            alive._arrived(row)
+    def __init__(self, stream: FetchStream, uids: UidSet, items: tuple[str, ...], *, small: bool) -> None:
+        super().__init__(uids, items, self._hand_on, small=small)
+        self.early: list[Fetch] = []
+        self.done = False
+        self._stream = weakref.ref(stream)
 
-    return arrived
+    def _hand_on(self, row: Fetch) -> None:
+        stream = self._stream()
+        if stream is not None:
+            stream._arrived(self, row)  # noqa: SLF001  two halves of one thing
 
 
 def _completion(stream: FetchStream, pending: Pending[UidSet]) -> Callable[[asyncio.Future[UidSet]], None]:
@@ -345,6 +384,10 @@ class _Todo:
     def is_small(self, window: UidSet) -> bool:
         """Whether the rows of a window are little enough to be read and dropped: all but a single huge message are."""
         return not self._bodies or len(window) > 1
+
+    def asks_again_below(self, uid: int) -> bool:
+        """Whether something below this UID is to be asked for again."""
+        return bool(self._again) and self._again[0].first < uid
 
     def put_back(self, uids: Iterable[int]) -> None:
         """Ask for these again, before anything else."""

@@ -126,6 +126,7 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
         log.debug("%s: %s", self.name, error)
         self.state = _aioimaplib.LOGOUT
         self.closed.set_result(error)
+        self._parser.feed_eof()
         if self.transport is not None:
             # Not from within its own callback: asyncio's TLS cannot be aborted while it hands on data or an end of file.
             # Nothing is written any more meanwhile.

@@ -18,12 +18,6 @@ from .tokens import AccessToken, TokenAuthority
 
 __all__ = ["Hub"]
 
-_FAREWELLS = {
-    "imap": f"* BYE {SESSION_EXPIRED}",
-    "smtp": "421 4.7.0 Connection expired, try reconnecting",
-    "pop3": "-ERR [SYS/TEMP] Temporary system problem. Please try again later.",
-}
-
 
 class Hub:
     """The state behind all servers of one emulator.
@@ -33,7 +27,6 @@ class Hub:
         accounts: by address.
         ledger: of all servers.
         faults: what goes wrong.
-        refused_recipients: address → the reply that its RCPT gets, such as ``"550 5.1.1 No such user"``.
         tokens: grants and access tokens.
         channels: the open connections.
         tasks: what runs beside the connections, such as a Sent copy on its way.
@@ -47,7 +40,6 @@ class Hub:
         self.faults = Faults()
         self.random = random.Random(f"{seed}/hub")  # noqa: S311  ids, not secrets
         self.tokens = TokenAuthority(self.now, seed)
-        self.refused_recipients: dict[str, str] = {}
         self.channels: set[Channel] = set()
         self.timers: set[asyncio.TimerHandle] = set()
         self.make_credentials: Callable[[str], Any] = lambda _: None
@@ -115,10 +107,7 @@ class Hub:
 
     def fault(self, record: Connection, verb: str) -> Fault | None:
         """The fault that hits this command, if any."""
-        found = self.faults.match(record.protocol, verb, record.address)
-        if found is not None and found.action in {"bye", "bye_open"} and not found.text:
-            return replace(found, text=_FAREWELLS.get(record.protocol, ""))
-        return found
+        return self.faults.match(record.protocol, verb, record.address)
 
     # Logins
 

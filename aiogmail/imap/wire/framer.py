@@ -69,7 +69,8 @@ class Framer:
         if len(self._view) - self._filled < SCRATCH:
             return self.feed(bytes(self._scratch[:count]))
         self.received += count
-        self._filled += count  # a literal that is complete now ends with the next bytes, when nobody holds its buffer
+        self._filled += count
+        self._finish_literal()
         return []
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -85,10 +86,10 @@ class Framer:
             self._frame(data, frames)
         except ProtocolError as error:
             self.error = error
-            self._drop()
+            self.drop()
         return frames
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         """Nothing of what is held will ever be used."""
         self._held = b""
         self._tail = bytearray()
@@ -183,12 +184,14 @@ class Framer:
         count = min(len(data) - position, len(self._view) - self._filled)
         self._view[self._filled : self._filled + count] = memoryview(data)[position : position + count]
         self._filled += count
-        if self._sink is not None and self._filled == len(self._view):
-            # Once no view of it is left BytesIO gives its buffer itself, not a copy: the octets were received where they stay.
-            self._view, self._filled = memoryview(b""), 0
-            self._literals.append(self._sink.getvalue())
-            self._sink = None
+        self._finish_literal()
         return position + count
+
+    def _finish_literal(self) -> None:
+        if self._sink is not None and self._filled == len(self._view):
+            # BytesIO gives its buffer itself, not a copy: the octets were received where they stay.
+            self._literals.append(self._sink.getvalue())
+            self._sink, self._view, self._filled = None, memoryview(b""), 0
 
     def _check_line(self, size: int) -> None:
         if size > self._line_limit:
