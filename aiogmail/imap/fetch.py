@@ -138,11 +138,13 @@ class FetchStream(AsyncIterator[Message]):
             if not self._windows:
                 if session.closed.done():
                     raise session.closed.result().replica()
+                assert self._todo.is_empty, "a fetch must not end while there is something to ask for"
                 self._done = True
                 return
             self._wake = asyncio.get_running_loop().create_future()
             try:
-                await self._wake
+                with session.protocol.starving():
+                    await self._wake
             finally:
                 self._wake = None
         self._fill(session, self._todo)
@@ -306,6 +308,11 @@ class _Todo:
         self._known_to = 0
         self._probing = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything was asked for."""
+        return not self._ranges and not self._again
+
     # -- sizes -------------------------------------------------------------------------------------------------------------
 
     def next_probe(self) -> UidSet:
@@ -335,6 +342,8 @@ class _Todo:
         self._probing = False
         if probe is not None:
             self._known_to = probe.last
+        else:
+            self._sizes = {uid: size for uid, size in self._sizes.items() if uid <= self._known_to}
 
     # -- windows -----------------------------------------------------------------------------------------------------------
 

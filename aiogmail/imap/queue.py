@@ -38,6 +38,10 @@ class Link(Protocol):
         """Abort the connection for this reason, and call :meth:`CommandQueue.fail` with it."""
         ...
 
+    def regulate(self) -> None:
+        """Decide anew whether to hold back the socket: somebody else waits now."""
+        ...
+
     def received(self) -> int:
         """Bytes that have arrived so far."""
         ...
@@ -124,6 +128,11 @@ class CommandQueue:
         """Whether a command waits for its turn."""
         return bool(self._waiting)
 
+    @property
+    def may_be_held_back(self) -> bool:
+        """Whether nobody waits for anything but rows that its consumer is too slow to take."""
+        return bool(self._flight) and not self._waiting and all(pending.command.patient for pending in self._flight.values())
+
     # -- from above ------------------------------------------------------------------------------------------------------
 
     def submit(self, command: Command[T]) -> Pending[T]:
@@ -141,6 +150,7 @@ class CommandQueue:
         pending.future.add_done_callback(_retrieved)
         self._waiting.append(pending)
         self._pump()
+        self._link.regulate()
         return pending
 
     async def execute(self, command: Command[T]) -> T:

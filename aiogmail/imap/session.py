@@ -96,9 +96,7 @@ class ImapSession:
 
     def submit(self, command: Command[T]) -> Pending[T]:
         """Put a command on its way without waiting; whoever does not await its future need not."""
-        pending = self.protocol.queue.submit(command)
-        self.protocol.regulate()
-        return pending
+        return self.protocol.queue.submit(command)
 
     def select(self, mailbox: str, *, readonly: bool, uidvalidity: int | None = None) -> Pending[MailboxState]:
         """Put SELECT or EXAMINE on its way. Reads may follow at once; nothing of theirs is handed on if it fails.

@@ -17,7 +17,7 @@ from aiogmail.errors import ConfigurationError
 __all__ = ["UidSet", "UidsFrom"]
 
 MAX_UID = 0xFFFF_FFFF
-_TEXT = re.compile(r"(?:[1-9][0-9]{0,9}(?::[1-9][0-9]{0,9})?(?:,|\Z))*", re.ASCII)
+_TEXT = re.compile(r"(?:[1-9][0-9]{0,9}+(?::[1-9][0-9]{0,9}+)?+(?:,|\Z))*+")
 
 
 def _refuse(value: object, argument: str) -> NoReturn:
@@ -27,16 +27,18 @@ def _refuse(value: object, argument: str) -> NoReturn:
     raise ConfigurationError(f"{argument}: expected UIDs from 1 to {MAX_UID}, as ints, ranges or text like '1:3,5', got {shown}")
 
 
-def _text_ranges(text: str, argument: str) -> Iterator[tuple[int, int]]:
+def _text_ranges(text: str, argument: str) -> list[tuple[int, int]]:
     if not text or text[-1] == "," or not _TEXT.fullmatch(text):
         _refuse(text, argument)
+    pairs = []
     for item in text.split(","):
-        first, _, last = item.partition(":")
+        first, colon, last = item.partition(":")
         low = int(first)
-        high = int(last) if last else low
+        high = int(last) if colon else low
         if low > MAX_UID or high > MAX_UID:
             _refuse(item, argument)
-        yield (low, high) if low <= high else (high, low)
+        pairs.append((low, high) if low <= high else (high, low))
+    return pairs
 
 
 def _uid(value: object, argument: str) -> int:

@@ -112,7 +112,26 @@ def _show(text: str) -> None:
 
 
 async def _ask(prompt: str) -> str:
-    return await asyncio.get_running_loop().run_in_executor(None, input, prompt)
+    """A line from stdin, cancellable where the event loop can watch it: a thread in ``input()`` would hold the program open."""
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    loop = asyncio.get_running_loop()
+    readable: asyncio.Future[None] = loop.create_future()
+    try:
+        stdin = sys.stdin.fileno()
+        loop.add_reader(stdin, _resolve, readable)
+    except (OSError, ValueError, AttributeError, NotImplementedError):  # a regular file, Windows, no stdin of the system's
+        return await loop.run_in_executor(None, sys.stdin.readline)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(stdin)
+    return sys.stdin.readline()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def login(

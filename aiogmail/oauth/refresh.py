@@ -104,7 +104,7 @@ class Refresher:
             raise ConfigurationError(f"{source}: expected (token, expires_at) with an aware datetime, got {expires_at!r}")
         left = min(expires_at.timestamp() - self._clock.wall(), MAX_LIFETIME)
         if left <= 0:
-            raise TokenEndpointError(f"{source} gave a token that expired {-left:.0f} s ago")
+            raise TokenEndpointError(f"{source} gave a token that expired {abs(left):.0f} s ago")
         return Obtained(Secret(text), left, left)
 
     # With a store

@@ -15,5 +15,22 @@ from .emulator import GmailEmulator
 from .faults import Fault, Faults, Shape
 from .ledger import Ledger
 from .message import Mailbox, StoredMessage
+from .proxy import FaultProxy
+from .virtual import Deadlock, VirtualClock, VirtualLoop, run_virtual
 
-__all__ = ["Behaviour", "EmulatedAccount", "Fault", "Faults", "GmailEmulator", "Ledger", "Mailbox", "Shape", "StoredMessage"]
+__all__ = [
+    "Behaviour",
+    "Deadlock",
+    "EmulatedAccount",
+    "Fault",
+    "FaultProxy",
+    "Faults",
+    "GmailEmulator",
+    "Ledger",
+    "Mailbox",
+    "Shape",
+    "StoredMessage",
+    "VirtualClock",
+    "VirtualLoop",
+    "run_virtual",
+]

@@ -61,6 +61,7 @@ class AccountModel:
         self._random = random.Random(f"{seed}/{address}")  # noqa: S311  ids, not secrets
         self._messages: dict[int, StoredMessage] = {}
         self._by_message_id: dict[str, StoredMessage] = {}
+        self._received: set[str] = set()
         self._last_id = 0
         self._bytes = 0
         self._flag_sets: dict[frozenset[str], frozenset[str]] = {}
@@ -193,6 +194,21 @@ class AccountModel:
             return twin
         stored = self.add(raw, [self.sent], ["\\Seen"])
         stored.popped = True
+        return stored
+
+    def receive(self, raw: bytes) -> StoredMessage | None:
+        """A message from another account. One of a Message-ID that arrived before is dropped, even if that lies in the bin by now."""
+        message_id = (mime.header_value(raw, b"message-id") or b"").decode("utf-8", "replace")
+        twin = self._by_message_id.get(message_id) if message_id else None
+        if twin is None:
+            stored = self.add(raw, [self.inbox])
+        elif message_id in self._received:
+            return None
+        else:
+            stored = twin  # sent to oneself: one message, in Inbox and Sent
+            self.copy(twin, self.inbox)
+        self._received.add(message_id)
+        self.ledger.deliveries.append(Delivered(self._wall(), stored))
         return stored
 
     # How messages change

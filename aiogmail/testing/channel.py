@@ -155,6 +155,30 @@ class Channel(asyncio.Protocol):
                 await self._more()
         return b"".join(pieces)
 
+    async def read_until(self, mark: bytes, limit: int) -> bytes | None:
+        """Everything before ``mark``, which is dropped; ``None`` where that is more than ``limit`` bytes (they are read all the same).
+
+        Raises:
+            Hangup, Interrupted.
+        """
+        pieces, size = [], 0
+        self._scanned = 0
+        while True:
+            self.check()
+            at = self._inbox.find(mark)
+            ready = at if at >= 0 else len(self._inbox) - len(mark) + 1
+            if ready > 0:
+                piece = await self._take(ready)
+                size += ready
+                if size <= limit:
+                    pieces.append(piece)
+                else:
+                    pieces.clear()
+            if at >= 0:
+                await self._take(len(mark))
+                return b"".join(pieces) if size <= limit else None
+            await self._more()
+
     async def _take(self, size: int) -> bytes:
         if self._request_left is not None:
             left, fault = self._request_left
@@ -185,6 +209,11 @@ class Channel(asyncio.Protocol):
     def has_input(self) -> bool:
         """Whether bytes that nobody has read are here."""
         return bool(self._inbox)
+
+    def push_back(self, data: bytes) -> None:
+        """Put bytes before those that wait to be read."""
+        self._inbox[:0] = data
+        self._scanned = 0
 
     def discard_input(self) -> None:
         """Forget them: what came before STARTTLS must not count after it."""
@@ -342,7 +371,7 @@ class Channel(asyncio.Protocol):
         if self._pump is not None and self._pump.queued:
             pump, transport = self._pump, self._transport
             assert transport is not None
-            pump._done = transport.close  # noqa: SLF001  the pump closes once it is empty
+            pump.when_empty(transport.close)
         elif self._transport is not None:
             self._transport.close()
 

@@ -26,6 +26,8 @@ class EmulatedAccount(AccountModel):
     Attributes:
         app_password: the password that PLAIN and LOGIN take, or ``""``: none.
         aliases: addresses that it may send as.
+        sent_today: messages submitted.
+        pop_since: from when on ``pop_access="fromNowOn"`` shows messages.
         sessions: the logged-in connections and how to reach them.
     """
 
@@ -37,6 +39,7 @@ class EmulatedAccount(AccountModel):
         self.sessions: dict[int, tuple[Connection, Channel]] = {}
         self.logins: list[float] = []
         self.sent_today = 0
+        self.pop_since = hub.wall()
 
     def __repr__(self) -> str:
         return f"<emulated {self.address}: {len(self._messages)} messages, {len(self.sessions)} sessions>"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -22,10 +23,14 @@ from .hub import Hub
 from .imap import serve_imap
 from .ledger import Ledger
 from .oauth import CLIENT_ID, OAuthEndpoints
+from .pop3 import serve_pop3
+from .smtp import serve_smtp
 from .tokens import GMAIL_SCOPE
 from .web import serve_http
 
 __all__ = ["GmailEmulator"]
+
+_PORTS = {"imap": 993, "smtp": 465, "submission": 587, "pop3": 995, "http": 80, "https": 443}
 
 Serve = Callable[[Channel], Awaitable[None]]
 
@@ -42,6 +47,7 @@ class GmailEmulator:
         tls: TLS on the mail ports; the default is TLS on real TCP and none in memory.
         host: the loopback address to listen at.
         certificate_for: the names in the servers' certificate.
+        ports: server name → port; the others are free ones.
 
     Attributes:
         faults: what goes wrong: :meth:`Faults.add <aiogmail.testing.Faults.add>`.
@@ -56,6 +62,7 @@ class GmailEmulator:
         tls: bool | None = None,
         host: str = "127.0.0.1",
         certificate_for: tuple[str, ...] = ("localhost", "127.0.0.1"),
+        ports: Mapping[str, int] | None = None,
     ) -> None:
         self.hub = Hub(behaviour or Behaviour(), seed)
         self.hub.make_credentials = self._make_credentials
@@ -64,7 +71,9 @@ class GmailEmulator:
         self._host = host
         self._names = certificate_for
         self._servers: dict[str, asyncio.Server] = {}
-        self._ports: dict[str, int] = {}
+        self._ports: dict[str, int] = dict(ports or {})
+        self._bound: dict[str, socket.socket] = {}
+        self._in_memory: bool | None = None
         self._client_context: ssl.SSLContext | None = None
         self._credentials: dict[str, Any] = {}
         self._clock: Any = None
@@ -78,25 +87,48 @@ class GmailEmulator:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.aclose()
 
-    async def start(self) -> None:
-        """Listen.
+    def bind(self, *, in_memory: bool = False) -> None:
+        """Take the ports before there is a loop, so that :attr:`settings` can be asked for; :meth:`start` does it otherwise.
 
-        Raises:
-            StateError: it listens already.
+        Args:
+            in_memory: for a :class:`~aiogmail.testing.VirtualLoop`: Gmail's own ports, and no socket.
         """
-        if self._servers:
-            raise StateError("GmailEmulator: already started")
-        loop = asyncio.get_running_loop()
-        in_memory = hasattr(loop, "network")
+        if self._in_memory is not None:
+            return
+        self._in_memory = in_memory
         self._tls = not in_memory if self._tls is None else self._tls
-        self._clock = getattr(loop, "clock", None)
         if self._tls:
             from .certificates import client_context
 
             self._client_context = client_context()
         for name in self._plan():
+            if in_memory:
+                self._ports.setdefault(name, _PORTS[name])
+            else:
+                self._bound[name] = bound = socket.create_server((self._host, self._ports.get(name, 0)), backlog=1024)
+                self._ports[name] = bound.getsockname()[1]
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            StateError: it listens already, or was bound for another kind of loop.
+        """
+        if self._servers:
+            raise StateError("GmailEmulator: already started")
+        loop = asyncio.get_running_loop()
+        in_memory = hasattr(loop, "network")
+        self.bind(in_memory=in_memory)
+        if self._in_memory is not in_memory:
+            raise StateError(
+                "GmailEmulator: bound in memory, but this loop has real time" if self._in_memory else "GmailEmulator: bound to sockets"
+            )
+        self._clock = getattr(loop, "clock", None)
+        for name in self._plan():
             await self.resume(name)
-        self.oauth.token_uris.update({self.token_uri, self.url("/token", "https")} if self._tls else {self.token_uri})
+        self.oauth.token_uris.add(self.token_uri)
+        if self._tls:
+            self.oauth.token_uris.add(self.url("/token", "https"))
 
     def _plan(self) -> dict[str, tuple[Serve, bool]]:
         """Which servers there are, and which of them begin with TLS."""
@@ -104,10 +136,15 @@ class GmailEmulator:
         http = partial(serve_http, self.hub, self.oauth)
         plan: dict[str, tuple[Serve, bool]] = {
             "imap": (partial(serve_imap, self.hub), self._tls),
+            "smtp": (partial(serve_smtp, self.hub, None, True), self._tls),
+            "pop3": (partial(serve_pop3, self.hub), self._tls),
             "http": (http, False),
         }
         if self._tls:
+            from .certificates import server_context
+
             plan["https"] = http, True
+            plan["submission"] = partial(serve_smtp, self.hub, server_context(*self._names), False), False
         return plan
 
     async def resume(self, name: str) -> None:
@@ -122,9 +159,11 @@ class GmailEmulator:
             context = server_context(*self._names)
         loop = asyncio.get_running_loop()
         factory = partial(self._channel, serve)
-        server = await loop.create_server(factory, self._host, self._ports.get(name, 0), ssl=context, backlog=1024)
-        self._servers[name] = server
-        self._ports[name] = server.sockets[0].getsockname()[1]
+        bound = self._bound.pop(name, None)
+        if bound is not None:
+            self._servers[name] = await loop.create_server(factory, sock=bound, ssl=context, backlog=1024)
+        else:
+            self._servers[name] = await loop.create_server(factory, self._host, self._ports[name], ssl=context, backlog=1024)
 
     async def pause(self, name: str) -> None:
         """Let a server listen no longer: new connections are refused, those that are open stay."""
@@ -140,9 +179,16 @@ class GmailEmulator:
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
             server.close()
+        self.unbind()
         await self.hub.stop()
         for server in servers:
             await server.wait_closed()
+
+    def unbind(self) -> None:
+        """Give back ports that were taken by :meth:`bind` and never served."""
+        for bound in self._bound.values():
+            bound.close()
+        self._bound.clear()
 
     # Accounts
 
@@ -210,7 +256,7 @@ class GmailEmulator:
         Raises:
             StateError: not started.
         """
-        if not self._ports:
+        if self._in_memory is None:
             raise StateError("GmailEmulator: not started; open it with `async with`")
         return self._ports[name]
 
@@ -243,9 +289,7 @@ class GmailEmulator:
         return replace(self.settings, smtp=endpoint)
 
     def _endpoint(self, name: str) -> Endpoint:
-        # Port 9 until the server of that name is there.
-        port = self.port(name) if name in self._ports else 9
-        return Endpoint(self._host, port, "tls" if self._tls else "plaintext", self._client_context)
+        return Endpoint(self._host, self.port(name), "tls" if self._tls else "plaintext", self._client_context)
 
     def url(self, path: str, scheme: str = "http") -> str:
         """The address of one of the OAuth endpoints: ``/token``, ``/revoke``, ``/o/oauth2/v2/auth``."""

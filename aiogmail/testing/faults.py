@@ -126,6 +126,10 @@ class Pump:
         if self._done is not None:
             self._done()
 
+    def when_empty(self, call: Callable[[], None]) -> None:
+        """Call something once everything queued has left."""
+        self._done = call
+
     async def flush(self) -> None:
         """Wait until everything queued has left."""
         while self._task is not None and not self._task.done():

@@ -18,6 +18,12 @@ from .tokens import AccessToken, TokenAuthority
 
 __all__ = ["Hub"]
 
+_FAREWELLS = {
+    "imap": f"* BYE {SESSION_EXPIRED}",
+    "smtp": "421 4.7.0 Connection expired, try reconnecting",
+    "pop3": "-ERR [SYS/TEMP] Temporary system problem. Please try again later.",
+}
+
 
 class Hub:
     """The state behind all servers of one emulator.
@@ -27,6 +33,7 @@ class Hub:
         accounts: by address.
         ledger: of all servers.
         faults: what goes wrong.
+        refused_recipients: address → the reply that its RCPT gets, such as ``"550 5.1.1 No such user"``.
         tokens: grants and access tokens.
         channels: the open connections.
         tasks: what runs beside the connections, such as a Sent copy on its way.
@@ -40,6 +47,7 @@ class Hub:
         self.faults = Faults()
         self.random = random.Random(f"{seed}/hub")  # noqa: S311  ids, not secrets
         self.tokens = TokenAuthority(self.now, seed)
+        self.refused_recipients: dict[str, str] = {}
         self.channels: set[Channel] = set()
         self.timers: set[asyncio.TimerHandle] = set()
         self.make_credentials: Callable[[str], Any] = lambda _: None
@@ -107,7 +115,10 @@ class Hub:
 
     def fault(self, record: Connection, verb: str) -> Fault | None:
         """The fault that hits this command, if any."""
-        return self.faults.match(record.protocol, verb, record.address)
+        found = self.faults.match(record.protocol, verb, record.address)
+        if found is not None and found.action in {"bye", "bye_open"} and not found.text:
+            return replace(found, text=_FAREWELLS.get(record.protocol, ""))
+        return found
 
     # Logins
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from .channel import Channel, Hangup, Interrupted, LineTooLong
+from .gate import Gate
 from .oauth import OAuthEndpoints, Reply
 
 if TYPE_CHECKING:
@@ -84,22 +85,19 @@ async def _answer(hub: Hub, endpoints: OAuthEndpoints, channel: Channel, request
     fault = hub.fault(channel.record, verb)
     if hub.behaviour.token_delay:
         await asyncio.sleep(hub.behaviour.token_delay)
-    if fault is not None and fault.point == "request":
-        if fault.action == "answer":
-            status, _, body = fault.text.partition(" ")
-            if verb == "TOKEN":
-                endpoints.note(request.form.get("grant_type", ""), None, int(status), "fault")
-            channel.write(_response(Reply(int(status), body), fault.data))
-            await channel.drain()
-            return
-        await channel.enact(fault)
-    elif fault is not None and fault.byte is not None:
-        channel.cut_reply(fault.byte, fault)
+    if fault is not None and fault.action == "answer":
+        status, _, body = fault.text.partition(" ")
+        if verb == "TOKEN":
+            endpoints.note(request.form.get("grant_type", ""), None, int(status), "fault")
+        channel.write(_response(Reply(int(status), body), fault.data))
+        await channel.drain()
+        return
+    gate = Gate(channel, fault)
+    await gate.open(0)
+    await gate.before()
     channel.write(_response(endpoints.handle(verb, request.method, request.query, request.form, request.headers)))
-    channel.end_cuts()
+    await gate.after()
     await channel.drain()
-    if fault is not None and fault.point == "reply" and fault.byte is None:
-        await channel.enact(fault)
 
 
 def _response(reply: Reply, extra: bytes = b"") -> bytes:

@@ -48,6 +48,9 @@ class Wire:
         self.failed.append(error)
         self.queue.fail(error)
 
+    def regulate(self):
+        pass
+
     def received(self):
         return self.arrived
 

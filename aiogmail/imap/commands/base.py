@@ -27,6 +27,7 @@ class Command(Generic[T]):
         waits: it is written only when no other command is on the wire.
         blocks: nothing is written behind it until its tagged reply has come.
         bulk: its reply may carry bodies or many rows: it is held to progress and a least rate instead of one deadline.
+        patient: its reply may be held back while rows that have come wait for their consumer.
         droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
     """
 
@@ -35,6 +36,7 @@ class Command(Generic[T]):
     waits: ClassVar[bool] = False
     blocks: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
+    patient: ClassVar[bool] = False
     droppable: ClassVar[bool] = True
 
     def arguments(self) -> Sequence[Any]:

@@ -35,6 +35,7 @@ class UidFetch(Command[UidSet]):
 
     name = "UID FETCH"
     bulk = True
+    patient = True
 
     def __init__(self, uids: UidSet, items: Sequence[str], on_row: Callable[[Fetch], None], *, small: bool = True) -> None:
         self.left = set(uids)

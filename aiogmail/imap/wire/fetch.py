@@ -14,12 +14,11 @@ from typing import Final
 from .attributes import decode_date, decode_labels, decode_value, read_attributes
 from .envelope import ENVELOPE, Envelope
 from .responses import Response
-from .scanner import LITERAL, NIL, NUMBER, QUOTED, STRING, Scanner, nested, unquote
+from .scanner import FLAT_DEPTH, LITERAL, NIL, NUMBER, QUOTED, STRING, Scanner, nested, unquote
 
 __all__ = ["Fetch", "FetchReader"]
 
 _UID = rb"[1-9][0-9]{0,9}+"
-_FAST_DEPTH = 9  # deeper lists go the slow road; Python's patterns cannot recurse
 _MEMO = 4096
 _MEMO_SIZE = 256
 _ANY_STRING = rb"(?:" + NIL + rb"|" + STRING + rb")"
@@ -51,7 +50,7 @@ def _row(depth: int) -> re.Pattern[bytes]:
     """The pattern of a row; ``depth`` bounds the lists within its parentheses."""
     if depth < 3:  # an envelope's own
         return re.compile(rb"(?!)")
-    any_list = nested(min(depth, _FAST_DEPTH))
+    any_list = nested(min(depth, FLAT_DEPTH))
     other = rb"(?:[^()\"{~\x00-\x20\x7f][^()\"{\x00-\x20\x7f]*+|" + STRING + rb"|" + any_list + rb")"
     attributes = rb"|".join(
         (

@@ -69,8 +69,7 @@ class Framer:
         if len(self._view) - self._filled < SCRATCH:
             return self.feed(bytes(self._scratch[:count]))
         self.received += count
-        self._filled += count
-        self._finish_literal()
+        self._filled += count  # a literal that is complete now ends with the next bytes, when nobody holds its buffer
         return []
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -184,14 +183,12 @@ class Framer:
         count = min(len(data) - position, len(self._view) - self._filled)
         self._view[self._filled : self._filled + count] = memoryview(data)[position : position + count]
         self._filled += count
-        self._finish_literal()
-        return position + count
-
-    def _finish_literal(self) -> None:
         if self._sink is not None and self._filled == len(self._view):
-            # BytesIO gives its buffer itself, not a copy: the octets were received where they stay.
+            # Once no view of it is left BytesIO gives its buffer itself, not a copy: the octets were received where they stay.
+            self._view, self._filled = memoryview(b""), 0
             self._literals.append(self._sink.getvalue())
-            self._sink, self._view, self._filled = None, memoryview(b""), 0
+            self._sink = None
+        return position + count
 
     def _check_line(self, size: int) -> None:
         if size > self._line_limit:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aiogmail.testing.channel import Channel, Hangup, Interrupted, LineTooLong
-from aiogmail.testing.faults import Fault
+from aiogmail.testing.gate import Gate
 from aiogmail.testing.ledger import Connection
 from aiogmail.testing.message import Mailbox, Refused
 
@@ -90,8 +90,6 @@ class ImapSession:
         self._expiry: asyncio.TimerHandle | None = None
         self._news_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
-        self._answer: Fault | None = None
-        self._turn = 0.0
 
     # Life
 
@@ -143,25 +141,20 @@ class ImapSession:
             return
         self.tag = tag.decode("ascii")
         verb = self._verb(rest)
-        fault = self.hub.fault(self.record, verb)
+        gate = Gate(self.channel, self.hub.fault(self.record, verb), f"{self.tag} ")
         try:
-            if fault is not None:
-                await self._prepare(fault, len(line))
+            await gate.open(len(line))
             text, literals = await self._read_literals(rest, verb)
             self._record(verb, text)
-            if fault is not None and fault.point == "request":
-                await self._before(fault)
-            if fault is not None and fault.action == "answer" and fault.point == "request":
-                self.channel.write(f"{self.tag} {fault.text}\r\n".encode())
-            else:
+            if not await gate.before():
                 await self._dispatch(verb, Args(text[len(verb) :], literals, self.utf8))
-            await self._after(fault)
         except Bad as bad:
             await self._bad(bad.text)
         except No as no:
             await self._reply("NO", no.text)
         except Refused as refused:
             await self._reply("NO", f"[{refused.code}] {refused.text} (Failure)" if refused.code else f"{refused.text} (Failure)")
+        await gate.after()
         await self.channel.drain()
 
     @staticmethod
@@ -214,30 +207,6 @@ class ImapSession:
         if self.state not in states:
             raise Bad(f"{verb.partition(' ')[0]} not allowed now.")
         await handler(self, args)
-
-    # Faults
-
-    async def _prepare(self, fault: Fault, line_length: int) -> None:
-        if fault.point == "reply":
-            if fault.action == "answer":
-                self.channel.cut_reply(0, Fault("answer", text=f"{self.tag} {fault.text}"))
-            elif fault.byte is not None:
-                self.channel.cut_reply(fault.byte, fault)
-        elif fault.byte is not None and fault.action != "answer":
-            if fault.byte <= line_length:
-                await self.channel.enact(fault)
-            else:
-                self.channel.cut_request(fault.byte - line_length, fault)
-
-    async def _before(self, fault: Fault) -> None:
-        if fault.byte is None and fault.action != "answer":
-            await self.channel.enact(fault)
-
-    async def _after(self, fault: Fault | None) -> None:
-        short = self.channel.end_cuts()
-        if fault is not None and fault.point == "reply" and fault.action != "answer" and (fault.byte is None or short is fault):
-            await self.channel.drain()
-            await self.channel.enact(fault)
 
     # Replies
 
