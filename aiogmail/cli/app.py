@@ -32,7 +32,7 @@ def _root(
 
 @app.command()
 def demo(
-    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages in the mailbox.")] = 3000,
+    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages in the mailbox.")] = 2000,
 ) -> None:
     """Read a mailbox to its end while its sessions expire, against a Gmail inside this program."""
     console = Console(highlight=False)

@@ -189,7 +189,8 @@ def _as_query(uids: object) -> Query | None:
     if isinstance(uids, Query):
         return uids
     if isinstance(uids, str) and (match := _STAR.fullmatch(uids)):
-        return uids_from(int(match[1] or 1))
+        # "n:*" always holds the last message, so the highest UID there can be names it alone (RFC 9051 section 6.4.8).
+        return uids_from(int(match[1]) if match[1] else 2**32 - 1)
     return None
 
 

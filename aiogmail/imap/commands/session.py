@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...settings import Timeouts
-from ..wire import Capability, Id, Response, Status, Tagged
+from ..wire import Capability, Id, Quoted, Response, Status, Tagged
 from .base import Command
 
 __all__ = ["CapabilityCommand", "IdCommand", "Logout", "Noop", "capabilities_of"]
@@ -48,7 +48,7 @@ class IdCommand(Command[Mapping[str, str | None]]):
         self._theirs: Mapping[str, str | None] = {}
 
     def arguments(self) -> Sequence[Any]:
-        return (tuple(word for pair in self._items.items() for word in pair),) if self._items else (None,)
+        return (tuple(Quoted(word) for pair in self._items.items() for word in pair),) if self._items else (None,)
 
     def take(self, response: Response) -> bool:
         if isinstance(response, Id):
