@@ -112,6 +112,10 @@ def test_split_refuses_room_for_no_range(bad):
         UidSet(1).split(bad)
 
 
+def test_nothing_is_split_into_nothing():
+    assert list(UidSet().split(21)) == list(UidSet().batches(1)) == []
+
+
 @pytest.mark.parametrize("bad", [0, -1, True, 1.5])
 def test_batches_refuse_a_count_that_is_none(bad):
     with pytest.raises(ConfigurationError, match="count"):
