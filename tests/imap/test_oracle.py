@@ -10,7 +10,7 @@ from . import oracle
     [
         b"", b"\r\n", b"A1\r\n", b"A1 NOOP", b"A1 NOOP\n", b"A1 NOOP \r\n", b"A1  NOOP\r\n", b" A1 NOOP\r\n", b"A1 NOOP\r\nA2 LOGOUT\r\n", b"A1 X ()) y\r\n", b"A1 X (a\r\n",
         b"A1 X ( a)\r\n", b"A1 X (a )\r\n", b"A1 X (a  b)\r\n", b'A1 X "a\r\n', b'A1 X "a\nb"\r\n', b'A1 X "a\rb"\r\n', b'A1 X "a\0b"\r\n', b'A1 X "a\\b"\r\n', b'A1 X "\xc3\xa9"\r\n', b'A1 X "a"b\r\n',
-        b"A1 X a\"b\r\n", b"A1 X a{5\r\n", b"A1 X \xc3\xa9\r\n", b"A1 X a\\b\r\n", b"A1 X \\\r\n", b"A1 X a%\r\n", b"A1 X 5*\r\n", b"A1 X {3}\r\nabc\r\n", b"A1 X {3+}\r\nabc\r\n", b"A1 X {5+}\r\nabc\r\n",
+        b'A1 X a"b\r\n', b"A1 X a{5\r\n", b"A1 X \xc3\xa9\r\n", b"A1 X a\\b\r\n", b"A1 X \\\r\n", b"A1 X a%\r\n", b"A1 X 5*\r\n", b"A1 X {3}\r\nabc\r\n", b"A1 X {3+}\r\nabc\r\n", b"A1 X {5+}\r\nabc\r\n",
         b"A1 X {a}\r\n", b"A1 X {}\r\n", b"A+ X\r\n", b"A1 X \x01\r\n", b"A1 X \x7f\r\n", b"A1 X a)\r\n",
     ],
 )  # fmt: skip

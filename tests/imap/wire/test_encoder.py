@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from aiogmail.errors import ConfigurationError
-from aiogmail.imap.uidset import UidsFrom, UidSet
+from aiogmail.imap.uidset import UidSet, UidsFrom
 from aiogmail.imap.wire import Atom, Flag, Label, Literal, LiteralMode, Mailbox, Quoted, Raw, SearchDate, encode_command
 from aiogmail.secret import Secret
 from aiogmail.settings import Limits

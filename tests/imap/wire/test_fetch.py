@@ -190,7 +190,7 @@ def test_a_zone_is_kept():
         "FLAGS x", "FLAGS (a", "FLAGS (a (b))", "FLAGS NIL", "FLAGS (\x01)", "MODSEQ 5", "MODSEQ (x)", "MODSEQ (5 6)", "RFC822.SIZE NIL", "RFC822.SIZE -1",
         "X-GM-MSGID 123456789012345678901", "X-GM-LABELS a", "X-GM-LABELS ((a))", "X-GM-LABELS (a", 'X-GM-LABELS ("a)', "INTERNALDATE x", "INTERNALDATE (a)",
         "ENVELOPE (", 'ENVELOPE ("a)', "ENVELOPE ({3}x)", "BODYSTRUCTURE (()", "BODYSTRUCTURE", "BODY[", "BODY[] ", "BODY[] x", "BODY[] (a)", "BODY[]<x> NIL", "BODY[]",
-        "BODY[HEADER {1}\n] NIL", "BODY[\"] NIL", "BODY[a\tb] NIL", "X", "X ", "X (", "X )", 'X "', 'X "a\\"', "X {3}", "X ~", "(X) 1", '"X" 1', "X 1 ()", "X {5+}", "X 1,Y 2(",
+        "BODY[HEADER {1}\n] NIL", 'BODY["] NIL', "BODY[a\tb] NIL", "X", "X ", "X (", "X )", 'X "', 'X "a\\"', "X {3}", "X ~", "(X) 1", '"X" 1', "X 1 ()", "X {5+}", "X 1,Y 2(",
         "RFC822 x", "X (a\nb)"[:5], "X (a\tb)", "X {2}\nab{2}\ncd",
     ],
 )  # fmt: skip

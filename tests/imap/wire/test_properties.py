@@ -336,11 +336,10 @@ def heard(expected, word, utf8: bool) -> None:
 
 def shape(arguments, nest):
     """Some of the arguments in lists."""
-    made = [(value, expected()) for value, expected in arguments]
-    if nest and made:
-        values, expectations = zip(*made)
-        return [(list(values), ("list", expectations)), made[0]]
-    return made
+    if nest and arguments:
+        values, expectations = zip(*arguments)
+        return [(list(values), lambda: ("list", [expected() for expected in expectations])), arguments[0]]
+    return arguments
 
 
 @bounded(1200)
@@ -349,15 +348,14 @@ def test_p4_a_strict_server_reads_what_was_meant_or_nothing_is_sent(arguments, n
     try:
         made = shape([make(*one) for one in arguments], nest)
         command = encode_command("A1", "UID X", *(value for value, _ in made), literal=mode, utf8=utf8)
-    except (ConfigurationError, UnicodeEncodeError) as error:
-        assert isinstance(error, ValueError)
+    except ConfigurationError:
         return
     tag, words = oracle.Ear(command.segments, mode.value, utf8).command()
     assert tag == b"A1"
     assert words[:2] == [oracle.Atom(b"UID"), oracle.Atom(b"X")]
     assert len(words) == 2 + len(made)
     for (_, expected), word in zip(made, words[2:]):
-        heard(expected, word, utf8)
+        heard(expected(), word, utf8)
     assert "\r" not in command.redacted
     assert "\n" not in command.redacted
 
