@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiogmail.errors import ConfigurationError
-from aiogmail.imap.uidset import UidsFrom, UidSet
+from aiogmail.imap.uidset import UidSet, UidsFrom
 
 BOUNDED = settings(deadline=None, derandomize=True, max_examples=150)
 SMALL = st.sets(st.integers(1, 60))
@@ -42,7 +42,7 @@ def test_a_set_is_built_from_anything_that_names_uids(given_, text):
     "bad",
     [
         0, -1, 4294967296, True, 1.5, None, "", "0", "1,", ",1", "1,,2", "1:", ":2", "1:2:3", "5:*", "*", "01", "1 2", "1\r\n", "１", "-1",
-        "4294967296", "1:4294967296", "99999999999", b"1", bytearray(b"1"), [0], [4294967296], [1, "x"], [1, True], [1, None], [1.0], range(0, 3),
+        "4294967296", "1:4294967296", "99999999999", b"1", bytearray(b"1"), [0], [4294967296], [1, "x"], [1, True], [1, None], [1.0], range(3),
         range(4294967290, 4294967299), [b"1"], {"a": 1}, ["1\0"], "x" * 500,
     ],
 )  # fmt: skip
@@ -110,6 +110,10 @@ def test_splitting_a_large_set_fills_each_line():
 def test_split_refuses_room_for_no_range(bad):
     with pytest.raises(ConfigurationError, match="max_chars"):
         UidSet(1).split(bad)
+
+
+def test_nothing_is_split_into_nothing():
+    assert list(UidSet().split(21)) == list(UidSet().batches(1)) == []
 
 
 @pytest.mark.parametrize("bad", [0, -1, True, 1.5])

@@ -14,7 +14,9 @@ def test_recorded_replies_are_read_wholly_however_they_are_cut(path):
     data = wire(path.read_bytes())
     responses, error = every_way(data)
     assert error is None
-    assert b"".join(b"".join(line + (b"" if index % 2 else b"\r\n") for index, line in enumerate(r.wire_lines())) for r in responses) == data
+    assert (
+        b"".join(b"".join(line + (b"" if index % 2 else b"\r\n") for index, line in enumerate(r.wire_lines())) for r in responses) == data
+    )
     assert [r.name for r in responses if isinstance(r, Unknown)] == UNKNOWN.get(path.name, [])
     assert sum(response.wire_size for response in responses) == len(data)
 

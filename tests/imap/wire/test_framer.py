@@ -12,7 +12,17 @@ from .ways import broken, buffered, every_way, fact, one, outcome, wire
 
 @pytest.mark.parametrize(
     "text",
-    ["A1 NO [ALERT] see ticket {42}", "* OK wait {3}", "* bye {3}", "* PREAUTH {0}", "* NO {1", "+ {5}", "+ go {5}", "* OK [ALERT] {7}", "* OK {7}x}"],
+    [
+        "A1 NO [ALERT] see ticket {42}",
+        "* OK wait {3}",
+        "* bye {3}",
+        "* PREAUTH {0}",
+        "* NO {1",
+        "+ {5}",
+        "+ go {5}",
+        "* OK [ALERT] {7}",
+        "* OK {7}x}",
+    ],
 )
 def test_a_persons_words_never_announce_a_literal(text):
     response = one(text)

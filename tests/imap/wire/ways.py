@@ -19,7 +19,12 @@ def wire(text: str | bytes) -> bytes:
 
 
 def fact(response: Response) -> object:
-    return (type(response), response if not isinstance(response, Fetch) else (response.uid, response.flags), response.raw, response.literals)
+    return (
+        type(response),
+        response if not isinstance(response, Fetch) else (response.uid, response.flags),
+        response.raw,
+        response.literals,
+    )
 
 
 def outcome(pieces, limits=Limits()):
