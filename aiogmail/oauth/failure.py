@@ -19,6 +19,8 @@ from .token import BadReply, parse_object
 __all__ = ["Answer", "read_failure", "scrub"]
 
 _SHORTEST = 6  # what is shorter is no secret, and would tear holes into words
+# Google's access tokens, refresh tokens, client secrets and codes show what they are.
+_GOOGLES = re.compile(r"(?:ya29\.|\b1//|\bGOCSPX-|\b4/0)[\w\-./+=~%]{8,}")
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _LIKELY = (
@@ -185,4 +187,5 @@ def scrub(text: str, secrets: Iterable[Secret] = ()) -> str:
     for secret in secrets:
         if len(secret.reveal()) >= _SHORTEST:
             text = text.replace(secret.reveal(), "…")
+    text = _GOOGLES.sub("…", text)
     return "".join(char if char.isprintable() else " " for char in text[:300]).strip()

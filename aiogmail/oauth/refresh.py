@@ -50,7 +50,7 @@ class Refresher:
         self._clock = clock
         self._ahead = refresh_ahead
         self._timeout = timeout
-        self._lease_ttl = 1.25 * timeout + 1.0  # longer than any exchange, or two would be at it
+        self._lease_ttl = 1.25 * timeout + 0.5  # longer than any exchange, or two would be at it
         self.unsaved: dict[str, StoredToken] = {}
 
     async def obtain(self, entry: Entry, want: float) -> Obtained:

@@ -150,6 +150,7 @@ def test_an_endpoint_that_echoes_secrets_or_control_characters_does_not_get_them
     assert "\n" not in str(told)
     assert len(str(told)) < 1500
     assert scrub("a 1//precious b", (secret,)) == "a … b"
+    assert scrub("ya29.a0AfB_byC-x1 1//0gLongEnough GOCSPX-abc_def-ghi 4/0AX4XfWh_abc 4/5 of 1//2") == "… … … … 4/5 of 1//2"
 
 
 def test_the_body_is_never_in_the_repr():

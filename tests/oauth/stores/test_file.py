@@ -17,8 +17,8 @@ from aiogmail.errors import ConfigurationError
 from aiogmail.oauth import FileTokenStore, StoreUnavailable
 from aiogmail.oauth.stores import file as module
 from aiogmail.secret import Secret
-
 from tests.oauth.harness import real
+
 from .contract import CLAIMS, KEY, RECORD
 
 
@@ -330,8 +330,10 @@ def test_a_lease_ends_with_the_death_of_its_process(path):
         [
             sys.executable,
             "-c",
-            ("import asyncio, sys, time\nfrom aiogmail.oauth import FileTokenStore\n"
-            "lease = asyncio.run(FileTokenStore(sys.argv[1]).acquire('k', 30))\nprint(lease is not None, flush=True)\ntime.sleep(60)"),
+            (
+                "import asyncio, sys, time\nfrom aiogmail.oauth import FileTokenStore\n"
+                "lease = asyncio.run(FileTokenStore(sys.argv[1]).acquire('k', 30))\nprint(lease is not None, flush=True)\ntime.sleep(60)"
+            ),
             str(path),
         ],
         stdout=subprocess.PIPE,

@@ -9,8 +9,8 @@ import pytest
 from aiogmail.errors import ConfigurationError
 from aiogmail.oauth import KeyringTokenStore, StoreUnavailable
 from aiogmail.secret import Secret
-
 from tests.oauth.harness import real
+
 from .contract import CLAIMS, KEY, RECORD
 
 

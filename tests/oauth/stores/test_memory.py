@@ -1,8 +1,8 @@
 import pytest
 
 from aiogmail.oauth import MemoryTokenStore
-
 from tests.oauth.harness import real
+
 from .contract import CLAIMS
 
 
