@@ -33,7 +33,9 @@ class Background:
         async with GmailEmulator() as server:
             account = server.add_account("me@gmail.com")
             for number in range(1, 6):
-                account.deliver(b"From: Ann <ann@example.com>\r\nSubject: %d\r\nMessage-ID: <%d@example.com>\r\n\r\nhello\r\n" % (number, number))
+                account.deliver(
+                    b"From: Ann <ann@example.com>\r\nSubject: %d\r\nMessage-ID: <%d@example.com>\r\n\r\nhello\r\n" % (number, number)
+                )
             self.settings = server.settings
             self.token = json.dumps(account.credentials().to_authorized_user_info())
             self.server = server

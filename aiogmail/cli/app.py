@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .. import __version__
-from ..errors import GmailError
+from aiogmail import __version__
+from aiogmail.errors import GmailError
+
 from .demo import run_demo
 
 __all__ = ["app"]

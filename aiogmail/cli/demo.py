@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from ..client import Gmail
-from ..testing import Behaviour, EmulatedAccount, GmailEmulator
+from aiogmail.client import Gmail
+from aiogmail.testing import Behaviour, EmulatedAccount, GmailEmulator
 
 __all__ = ["Story", "run_demo"]
 

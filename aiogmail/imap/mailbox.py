@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..errors import CommandError, ConfigurationError, StateError
-from ..ports import Effect, Keeper
-from ..settings import Limits
+from aiogmail.errors import CommandError, ConfigurationError, StateError
+from aiogmail.ports import Effect, Keeper
+from aiogmail.settings import Limits
+
 from .commands import Command, MailboxState, Noop, UidSearch
 from .fetch import FetchStream
 from .models import wire_items
@@ -97,13 +98,13 @@ class Mailbox:
         return await self._keeper.run(lambda session: _search(session, keys, charset), Effect.PURE)
 
     def fetch(self, uids: UidSet | str | int | Iterable[int] | Query, *items: str) -> FetchStream:
-        """The messages of a set of UIDs or of a search, ascending, each exactly once.
+        r"""The messages of a set of UIDs or of a search, ascending, each exactly once.
 
         Args:
             uids: a :class:`UidSet`, what makes one (``5``, ``"1:3,7"``, ``[1, 2, 9]``), ``"7:*"``, or a query made by
                 :class:`Q`.
             items: what of each message: ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
-                ``"gmail_id"``, ``"thread_id"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \\Seen.
+                ``"gmail_id"``, ``"thread_id"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \Seen.
 
         Returns:
             An async iterator of :class:`Message`, and an async context manager. UIDs that are gone are left out.
@@ -117,7 +118,7 @@ class Mailbox:
             chosen = _uid_set(uids)
             if len(chosen) <= self._direct:
 
-                async def resolve(session: ImapSession) -> UidSet:
+                async def resolve(_: ImapSession) -> UidSet:
                     return chosen
 
                 return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer)
@@ -197,6 +198,6 @@ def _as_query(uids: object) -> Query | None:
 def _uid_set(uids: UidSet | str | int | Iterable[int] | Query) -> UidSet:
     if isinstance(uids, UidSet):
         return uids
-    if isinstance(uids, str | int) or isinstance(uids, Iterable):
+    if isinstance(uids, str | int | Iterable):
         return UidSet(uids)
     raise ConfigurationError(f"uids: expected UIDs or a query made by Q, got {type(uids).__name__}")

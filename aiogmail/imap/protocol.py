@@ -17,8 +17,9 @@ from typing import cast
 
 import aioimaplib.aioimaplib as _aioimaplib  # type: ignore[import-untyped]  # ships no py.typed
 
-from ..errors import Disconnected, GmailError, ProtocolError
-from ..settings import Limits, Timeouts
+from aiogmail.errors import Disconnected, GmailError, ProtocolError
+from aiogmail.settings import Limits, Timeouts
+
 from .commands import bye_error, capabilities_of
 from .queue import CommandQueue
 from .wire import Response, ResponseParser, Status
@@ -79,7 +80,7 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
     # -- the transport calls ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.state = _aioimaplib.CONNECTED
         _keep_alive(transport.get_extra_info("socket"), self._timeouts)
 

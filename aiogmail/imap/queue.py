@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
-from ..ports import Effect, Outcome
-from ..settings import Limits, Timeouts
+from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
+from aiogmail.ports import Effect, Outcome
+from aiogmail.settings import Limits, Timeouts
+
 from .commands import Command, bye_error
 from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
 
@@ -383,9 +384,7 @@ class CommandQueue:
                 patience = self._timeouts.progress
                 self._timer = self._loop.call_later(patience, self._expired, pending, patience)
                 return
-        self._link.fail(
-            TimedOut(f"{self._name}: {pending.command.name} was not answered within {waited:g} s; the connection was dropped")
-        )
+        self._link.fail(TimedOut(f"{self._name}: {pending.command.name} was not answered within {waited:g} s; the connection was dropped"))
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

@@ -45,7 +45,17 @@ def test_the_story_is_counted_by_the_ledger():
 
 @pytest.mark.parametrize("bad", [{"twice": 1}, {"missing": 1}, {"altered": 1}, {"received": 9}])
 def test_a_story_that_went_wrong_is_no_good(bad):
-    good = {"delivered": 10, "received": 10, "twice": 0, "missing": 0, "altered": 0, "connections": 2, "expired": 1, "tokens": 2, "seconds": 1.0}
+    good = {
+        "delivered": 10,
+        "received": 10,
+        "twice": 0,
+        "missing": 0,
+        "altered": 0,
+        "connections": 2,
+        "expired": 1,
+        "tokens": 2,
+        "seconds": 1.0,
+    }
     assert Story(**good).is_good
     assert not Story(**(good | bad)).is_good
 
@@ -56,9 +66,7 @@ def test_version_and_help():
     assert "demo" in runner.invoke(app_module.app, ["--help"]).output
 
 
-@pytest.mark.parametrize(
-    ("failure", "code"), [(errors.ConnectFailed("no way"), 1), (KeyboardInterrupt(), 130)]
-)
+@pytest.mark.parametrize(("failure", "code"), [(errors.ConnectFailed("no way"), 1), (KeyboardInterrupt(), 130)])
 def test_what_goes_wrong_is_one_line_and_an_exit_code(monkeypatch, failure, code):
     async def fail(console, *, messages):
         raise failure

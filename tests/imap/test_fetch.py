@@ -9,7 +9,6 @@ import pytest
 
 from aiogmail import Gmail, Limits, MailboxChanged, NotFetched, Q, StateError, errors
 from aiogmail.imap.commands import UidFetch, reply_name
-from aiogmail.imap.fetch import _Todo
 from aiogmail.imap.uidset import UidSet
 from aiogmail.testing import Fault, GmailEmulator
 from tests.support.aio import run
@@ -207,9 +206,7 @@ def test_uidvalidity_that_changed_is_told_and_nothing_of_the_new_mailbox_handed_
 
 def test_messages_that_cannot_be_fetched_are_told_after_all_others_came():
     async def test(server, account, inbox, raws):
-        server.faults.add(
-            Fault("answer", "UID FETCH", text="NO Some messages could not be FETCHed (Failure)", times=2)
-        )
+        server.faults.add(Fault("answer", "UID FETCH", text="NO Some messages could not be FETCHed (Failure)", times=2))
         uids = [message.uid async for message in inbox.fetch("1:30", "flags")]
         assert sorted(uids) == list(range(1, 31)), "a batch that failed is asked for in halves"
 
@@ -231,7 +228,9 @@ def test_bad_is_not_asked_again():
 
 def test_a_temporary_refusal_is_waited_out():
     async def test(server, account, inbox, raws):
-        server.faults.add(Fault("answer", "UID FETCH", text="NO [UNAVAILABLE] Temporary System Problem. Try again later (Failure)", times=1))
+        server.faults.add(
+            Fault("answer", "UID FETCH", text="NO [UNAVAILABLE] Temporary System Problem. Try again later (Failure)", times=1)
+        )
         began = asyncio.get_running_loop().time()
         assert len([message async for message in inbox.fetch("1:30", "flags")]) == 30
         assert asyncio.get_running_loop().time() - began >= 5
@@ -286,52 +285,6 @@ def test_items_that_were_not_asked_for_raise_by_name():
 )
 def test_the_reply_names_an_item_its_own_way(item, name):
     assert reply_name(item) == name
-
-
-def test_windows_keep_to_the_budget_and_to_the_order():
-    class Row:
-        def __init__(self, uid, size):
-            self.uid, self.size = uid, size
-
-        def get(self, name):
-            return self.size
-
-    chance = random.Random(5)
-    sizes = {uid: chance.choice([10, 500, 5000]) for uid in range(1, 3001) if uid % 7}
-    todo = _Todo(UidSet(sizes), 4000, bodies=True)
-    asked = list(todo.next_window(None))
-    assert len(asked) == 4
-    while not todo.is_empty:
-        probe = todo.next_probe()
-        for uid in probe:
-            todo.note_size(Row(uid, sizes[uid]))
-        if probe:
-            assert not todo.next_probe()
-            todo.probed(probe)
-        window = todo.next_window(None)
-        assert window
-        assert len(window) == 1 or sum(sizes[uid] for uid in window) <= 2000
-        asked += window
-    assert asked == sorted(sizes)
-
-
-def test_a_probe_that_came_to_nothing_is_asked_again():
-    class Row:
-        uid = 900
-
-        @staticmethod
-        def get(name):
-            return None
-
-    todo = _Todo(UidSet("1:2000"), 4000, bodies=True)
-    assert not todo.next_probe()
-    todo.next_window(None)
-    first = todo.next_probe()
-    for uid in first:
-        Row.uid = uid
-        todo.note_size(Row)
-    todo.probed(None)
-    assert todo.next_probe() == first
 
 
 def test_a_row_without_uid_is_nobodys():

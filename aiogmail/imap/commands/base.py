@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ...errors import GmailError
-from ...ports import Effect
-from ...settings import Timeouts
-from ..wire import Continuation, Response, Tagged
+from aiogmail.errors import GmailError
+from aiogmail.imap.wire import Continuation, Response, Tagged
+from aiogmail.ports import Effect
+from aiogmail.settings import Timeouts
+
 from .failures import command_error
 
 __all__ = ["Command"]

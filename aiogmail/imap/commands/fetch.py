@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..uidset import UidSet
-from ..wire import Fetch, Raw, Response, Tagged
+from aiogmail.imap.uidset import UidSet
+from aiogmail.imap.wire import Fetch, Raw, Response, Tagged
+
 from .base import Command
 
 __all__ = ["UidFetch", "reply_name"]

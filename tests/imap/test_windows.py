@@ -1,0 +1,50 @@
+import random
+
+from aiogmail.imap.uidset import UidSet
+from aiogmail.imap.windows import Windows
+
+
+def test_windows_keep_to_the_budget_and_to_the_order():
+    class Row:
+        def __init__(self, uid, size):
+            self.uid, self.size = uid, size
+
+        def get(self, name):
+            return self.size
+
+    chance = random.Random(5)
+    sizes = {uid: chance.choice([10, 500, 5000]) for uid in range(1, 3001) if uid % 7}
+    todo = Windows(UidSet(sizes), 4000, bodies=True)
+    asked = list(todo.next_window(None))
+    assert len(asked) == 4
+    while not todo.is_empty:
+        probe = todo.next_probe()
+        for uid in probe:
+            todo.note_size(Row(uid, sizes[uid]))
+        if probe:
+            assert not todo.next_probe()
+            todo.probed(max(probe))
+        window = todo.next_window(None)
+        assert window
+        assert len(window) == 1 or sum(sizes[uid] for uid in window) <= 2000
+        asked += window
+    assert asked == sorted(sizes)
+
+
+def test_a_probe_that_came_to_nothing_is_asked_again():
+    class Row:
+        uid = 900
+
+        @staticmethod
+        def get(name):
+            return None
+
+    todo = Windows(UidSet("1:2000"), 4000, bodies=True)
+    assert not todo.next_probe()
+    todo.next_window(None)
+    first = todo.next_probe()
+    for uid in first:
+        Row.uid = uid
+        todo.note_size(Row)
+    todo.probed()
+    assert todo.next_probe() == first
