@@ -120,13 +120,20 @@ def test_what_is_held_can_be_asked():
     assert parser.received == 12 + 18 + 2
     assert parser.pending == 20
     assert parser.mid_response
-    assert parser.feed_eof()
     parser.feed(b"c)\r")
     assert parser.pending == 23
     parser.feed(b"\n")
     assert (parser.pending, parser.mid_response, parser.feed_eof()) == (0, False, False)
     parser.feed(b"}")
     assert (parser.pending, parser.mid_response) == (1, True)
+
+
+@pytest.mark.parametrize("data", [b"* 1 EXI", b"* 1 EXISTS\r", b"* X {3}\r\nab", b"* X {3}\r\nabc", b"* X {100000}\r\n" + b"x" * 100])
+def test_what_an_end_cuts_is_dropped(data):
+    parser = ResponseParser()
+    parser.feed(data)
+    assert parser.feed_eof()
+    assert (parser.pending, parser.mid_response, parser.feed_eof()) == (0, False, False)
 
 
 def test_feeding_nothing_yields_nothing():
