@@ -281,6 +281,27 @@ async def test_a_suspended_machine_never_hands_out_a_token_that_died_meanwhile(c
 
 
 @cached
+async def test_a_dead_token_is_no_way_out_when_the_refresh_fails(clock, tokens, source, credentials):
+    await tokens.get(ME, credentials)
+    clock.slept += 7200  # it died with nobody looking
+    source.fail = TokenEndpointError("down")
+    with pytest.raises(TokenEndpointError, match="down"):
+        await tokens.get(ME, credentials)
+
+
+@cached
+async def test_a_token_refused_while_a_better_one_is_awaited_is_not_handed_out_in_the_end(clock, tokens, source, credentials):
+    first = await tokens.get(ME, credentials)
+    await asyncio.sleep(2000)
+    source.delay = 5.0
+    waiting = asyncio.create_task(tokens.get(ME, credentials, min_ttl=1800))
+    await asyncio.sleep(1)
+    tokens.invalidate(ME, first)
+    assert (await waiting).access_token.reveal() == "ya29.n2"
+    assert len(source.asked) == 2
+
+
+@cached
 async def test_a01e_setting_the_wall_clock_changes_no_age(clock, tokens, source, credentials):
     first = await tokens.get(ME, credentials)
     for skew in (-7200, 7200):
@@ -307,26 +328,29 @@ def test_new_credentials_after_a_login_are_tried_at_once():
     real(main)
 
 
-def test_a_login_while_the_old_refresh_is_under_way_is_not_failed_by_it(monkeypatch):
+@pytest.mark.parametrize("also_new", [True, False])
+def test_a_login_while_the_old_refresh_is_under_way_is_not_failed_by_it(monkeypatch, also_new):
     async def main(clock):
-        asked = []
-
         async def obtain(entry, want):
-            asked.append(entry.credentials)
-            await asyncio.sleep(1)
-            if entry.credentials is asked[0] and len(asked) == 1:
+            is_old = entry.credentials is old
+            await asyncio.sleep(1 if is_old else 2)
+            if is_old:
                 raise LoginRequired("the old one is dead")
             return Obtained(Secret("ya29.new"), 100.0, 100.0)
 
+        old, new = UserCredentials("c", "s", "old"), UserCredentials("c", "s", "new")
         async with TokenCache(clock=clock) as tokens:
             monkeypatch.setattr(tokens._refresher, "obtain", obtain)
-            old = UserCredentials("c", "s", "old")
-            new = UserCredentials("c", "s", "new")
             first = asyncio.create_task(tokens.get(ME, old))
             await asyncio.sleep(0.5)
-            second = asyncio.create_task(tokens.get(ME, new))
-            assert (await second).access_token.reveal() == "ya29.new"
-            assert (await first).access_token.reveal() == "ya29.new"  # its own flight failed; the new login's serves it too
+            if also_new:
+                second = asyncio.create_task(tokens.get(ME, new))
+                assert (await second).access_token.reveal() == "ya29.new"
+                assert (await first).access_token.reveal() == "ya29.new"  # its own failed; the new login's serves it too
+            else:
+                tokens._entry_of(ME, new)  # known, and nobody has asked with it yet
+                with pytest.raises(LoginRequired):
+                    await first
             assert next(iter(tokens._entries.values())).failure is None
 
     virtual(main)
@@ -360,7 +384,10 @@ async def test_identities_do_not_share_tokens(clock, tokens, source, credentials
     three = await tokens.get(ME, TokenProvider(other.fetch))
     assert len({one.access_token, two.access_token, three.access_token}) == 3
     assert await tokens.get(ME, credentials) is one  # and back, with the fast path's memory on the other
-    assert await tokens.get(ME, TokenProvider(source.fetch)) is one
+    await tokens.get(ME, TokenProvider(other.fetch))
+    await asyncio.sleep(50_000)  # all are forgotten, also the one that is not the address's last
+    assert tokens._entries == {}
+    assert await tokens.get(ME, credentials) is not one
 
 
 @pytest.mark.parametrize("min_ttl", [-1, float("nan"), "60", None, True])

@@ -393,6 +393,85 @@ def test_a_holder_that_outlived_its_lease_replaces_what_is_older_than_its_own():
     virtual(main)
 
 
+def test_a_holder_that_was_stopped_while_the_line_went_on_takes_what_the_others_have():
+    async def main(clock):
+        fresh = StoredToken(6, "x", Secret("1//later"), Secret("ya29.later"), clock.wall() + 3600, 3600.0)
+        for later, asked, token in (
+            (fresh, ["1//stored", "1//given"], "ya29.later"),  # their token
+            (replace(fresh, expires_at=1.0), ["1//stored", "1//given", "1//given", "1//later"], "ya29.4"),  # dead too: their refresh token
+        ):
+            store, ledger = MemoryTokenStore(), Ledger("1//later")
+            async with TokenCache(store, clock=clock) as tokens:
+                tokens._refresher._endpoint.refresh = ledger.refresh
+                entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
+                key = module.store_key(entry)
+                store._records[key] = STORED
+
+                async def meanwhile(store=store, key=key, later=later):
+                    store._records[key] = later
+
+                ledger.before = meanwhile
+                assert (await tokens._refresher.obtain(entry, 60.0)).access_token.reveal() == token
+                assert ledger.asked == asked
+
+    virtual(main)
+
+
+def test_a_record_that_others_overwrite_each_time_is_kept_for_later():
+    async def main(clock):
+        store, ledger = MemoryTokenStore(), Ledger("1//given")
+        async with TokenCache(store, clock=clock) as tokens:
+            tokens._refresher._endpoint.refresh = ledger.refresh
+            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
+            save = store.save
+
+            async def lose(key, token, *, replaces):
+                return False
+
+            store.save = lose
+            assert (await tokens._refresher.obtain(entry, 60.0)).access_token.reveal() == "ya29.1"
+            assert len(tokens._refresher.unsaved) == 1
+            store.save = save
+            await tokens._refresher.flush()
+            assert record(store).refresh_token.reveal() == "1//next1"
+
+    virtual(main)
+
+
+def test_a_token_that_another_process_got_is_taken_while_it_still_holds_the_lease():
+    async def main(clock):
+        store, ledger = MemoryTokenStore(), Ledger("1//given")
+        async with TokenCache(store, clock=clock) as tokens:
+            tokens._refresher._endpoint.refresh = ledger.refresh
+            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
+            key = module.store_key(entry)
+            await store.acquire(key, 1.0)
+            obtaining = asyncio.create_task(tokens._refresher.obtain(entry, 60.0))
+            await asyncio.sleep(1)
+            store._records[key] = StoredToken(1, "x", Secret("1//theirs"), Secret("ya29.theirs"), clock.wall() + 3600, 3600.0)
+            assert (await obtaining).access_token.reveal() == "ya29.theirs"
+            assert ledger.asked == []
+
+    virtual(main)
+
+
+def test_closing_does_not_wait_for_a_store_that_hangs(caplog):
+    async def main(clock):
+        class Hanging(MemoryTokenStore):
+            async def aclose(self):
+                await asyncio.sleep(1000)
+
+        tokens = TokenCache(Hanging(), clock=clock)
+        await tokens.__aenter__()
+        before = clock.now()
+        await tokens.aclose()
+        assert clock.now() - before == pytest.approx(5.0)
+
+    with caplog.at_level(logging.WARNING):
+        virtual(main)
+    assert "could not be closed" in caplog.text
+
+
 def test_a_record_that_vanishes_while_it_is_replaced_is_written_anew():
     async def main(clock):
         store, ledger = MemoryTokenStore(), Ledger("1//stored")
