@@ -87,6 +87,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, seed: int = 0) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
+        # A timer is due if it is less than this ahead. After a year of virtual time asyncio's own nanosecond is less than the distance
+        # between two floats, and a timer for "now" would never be due.
+        self._clock_resolution = 1e-6
         self.network = MemoryNetwork(self, seed)
         self.clock = VirtualClock(self)
 
