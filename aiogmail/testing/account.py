@@ -262,7 +262,8 @@ class AccountModel:
             return
         labels = message.labelled - {mailbox}
         if labels or self.behaviour.expunge_behavior == "archive":
-            mailbox.deleted.discard(message)
+            if mailbox is self.all_mail and message in mailbox.deleted:
+                self.mark_deleted(message, mailbox, deleted=False)  # it stays, and only loses its mark
             self._set(message, None, labels, message.store)
         elif self.behaviour.expunge_behavior == "trash":
             self._set(message, None, frozenset(), self.trash)

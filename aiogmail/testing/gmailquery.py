@@ -18,7 +18,7 @@ __all__ = ["QuerySyntax", "compile_query"]
 Predicate = Callable[["StoredMessage"], bool]
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<paren>[(){}])|(?P<minus>-)(?=\S)|(?P<op>[A-Za-z]+(?:_[A-Za-z]+)?):(?P<value>\s*"[^"]*"|\([^()]*\)|[^\s(){}]*)"""
+    r"""\s*(?:(?P<paren>[(){}])|(?P<minus>-)(?=\S)|(?P<op>[A-Za-z][A-Za-z0-9_]*):(?P<value>\s*"[^"]*"|\([^()]*\)|[^\s(){}]*)"""
     r"""|(?P<quoted>"[^"]*")|(?P<word>[^\s(){}]+))""",
     re.VERBOSE,
 )

@@ -10,6 +10,7 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass, field
 from email.header import decode_header
+from functools import lru_cache
 
 __all__ = [
     "Part",
@@ -95,10 +96,14 @@ def unfold(field_line: bytes) -> bytes:
     return field_line.split(b":", 1)[1].replace(b"\r\n", b"").strip()
 
 
+@lru_cache(maxsize=256)
+def _field(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?im)^" + re.escape(name) + rb"[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)")
+
+
 def header_value(raw: bytes, name: bytes) -> bytes | None:
     """The unfolded value of one field of a message, without reading the others. ``name`` is lower case."""
-    head = raw[: body_start(raw)]
-    match = re.search(rb"(?im)^" + re.escape(name) + rb"[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", head)
+    match = _field(name).search(raw[: body_start(raw)])
     return None if match is None else match[1].replace(b"\r\n", b"").strip()
 
 

@@ -87,6 +87,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, seed: int = 0) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
+        # A timer is due if it is less than this ahead. After a year of virtual time asyncio's own nanosecond is less than the distance
+        # between two floats, and a timer for "now" would never be due.
+        self._clock_resolution = 1e-6
         self.network = MemoryNetwork(self, seed)
         self.clock = VirtualClock(self)
 
@@ -122,7 +125,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         number = int(port or 0)
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, number))]
 
-    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:  # type: ignore[override]
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
         """A connection in memory, unless a socket was given."""
         if options.get("sock") is not None:
             return await super().create_connection(protocol_factory, host, port, **options)
@@ -133,7 +136,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             context = ssl.create_default_context()
         return await self.network.connect(protocol_factory, str(host), int(port), context, options.get("server_hostname"))
 
-    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> MemoryServer:
+    async def create_server(  # type: ignore[override]
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> MemoryServer:
         """A listener in memory."""
         return self.network.listen(protocol_factory, str(host or "127.0.0.1"), int(port or 0), options.get("ssl"))
 

@@ -57,7 +57,7 @@ def labels_text(session: ImapSession, message: StoredMessage) -> bytes:
     """X-GM-LABELS in parentheses, without the selected mailbox's own."""
     behaviour = session.account.behaviour
     items = []
-    for label in sorted(message.labels):
+    for label in sorted(message.labels, key=lambda name: (not name.startswith("\\"), name)):
         if label == session.mailbox.label and not behaviour.own_label_shown:
             continue
         if label.startswith("\\"):
@@ -280,8 +280,8 @@ class _Writer:
             if channel.wants_drain:
                 channel.check()
                 await channel.drain()
-                if limit is not None and channel.record is not None and channel.record.sent > limit:
-                    raise Interrupted("[OVERQUOTA] Account exceeded command or bandwidth limits.")
+            if limit is not None and channel.record is not None and channel.record.sent > limit:
+                raise Interrupted("[OVERQUOTA] Account exceeded command or bandwidth limits.")
         return missing
 
     async def _row_with_body(self, number: int, uid: int, message: StoredMessage) -> None:

@@ -237,7 +237,9 @@ async def search(session: ImapSession, args: Args, uid: bool) -> None:
         session.condstore = True
         modseq = max((by_uid[number].modseq for _, number in found if number in by_uid), default=0)
     session.channel.write(_reply(session.tag, numbers, options, uid, modseq))
-    await session.ok("SEARCH completed (Success)")
+    # Numbers must not move while a client holds the ones it was just given (RFC 9051 section 7.5.1).
+    session.tell_news(expunges=uid)
+    await session.finish("OK", "SEARCH completed (Success)")
 
 
 def _reply(tag: str, numbers: list[int], options: list[str] | None, uid: bool, modseq: int) -> bytes:

@@ -166,10 +166,10 @@ class ImapSession:
         return verb.decode("ascii", "replace")
 
     def _record(self, verb: str, text: bytes) -> None:
-        self.commands_seen += 1
         shown = text[:_COMMAND_TEXT].decode("utf-8", "replace")
         self.hub.saw(self.record, verb, _SECRET.sub(r"\1 …", shown))
         if self._account is not None:
+            self.commands_seen += 1
             self.silence(self._account.behaviour.imap_idle_timeout)
             limit = self._account.behaviour.command_limit
             if limit is not None and self.commands_seen > limit:
