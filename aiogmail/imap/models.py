@@ -63,7 +63,8 @@ class Message:
     @property
     def uid(self) -> int:
         """Its UID: names it in its mailbox as long as UIDVALIDITY stays."""
-        uid: int = self._fetch.uid
+        uid = self._fetch.uid
+        assert uid is not None, "a row without UID belongs to no fetch"
         return uid
 
     @property
