@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from aiogmail.errors import CommandError, ConfigurationError, StateError
 from aiogmail.ports import Effect, Keeper
@@ -22,6 +22,7 @@ __all__ = ["Mailbox"]
 
 T = TypeVar("T")
 
+_AS_IT_STANDS = 1000
 _STAR = re.compile(r"(?:(\d{1,10}):)?\*")
 
 
@@ -115,23 +116,16 @@ class Mailbox:
         wire = wire_items(items)
         query = _as_query(uids)
         if query is None:
-            chosen = _uid_set(uids)
-            if len(chosen) <= self._direct:
-
-                async def resolve(_: ImapSession) -> UidSet:
-                    return chosen
-
-                return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer)
-            query = Q.uid(chosen)
+            return self._stream(_those_there(_uid_set(uids)), wire)
         keys, charset = criteria(query)
-        return FetchStream(self._keeper, lambda session: _search(session, keys, charset), wire, budget=self._limits.buffer)
+        return self._stream(lambda session: _search(session, keys, charset), wire)
+
+    def _stream(self, resolve: Callable[[ImapSession], Coroutine[Any, Any, UidSet]], items: tuple[str, ...]) -> FetchStream:
+        return FetchStream(self._keeper, resolve, items, budget=self._limits.buffer)
 
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
         await self._run(Noop)
-
-    _direct = 1000
-    """A set of at most as many UIDs is fetched as it stands; of a larger one it is asked first which are there."""
 
     # -- the connection ----------------------------------------------------------------------------------------------------
 
@@ -169,6 +163,18 @@ async def _search(session: ImapSession, keys: tuple[object, ...], charset: bool)
             raise
         session.capabilities -= {"ESEARCH"}
         return await session.execute(UidSearch(keys, esearch=False, charset=charset))
+
+
+def _those_there(uids: UidSet) -> Callable[[ImapSession], Coroutine[Any, Any, UidSet]]:
+    """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
+
+    async def resolve(session: ImapSession) -> UidSet:
+        if len(uids) <= _AS_IT_STANDS:
+            return uids
+        span = UidSet(f"{uids.ranges[0][0]}:{uids.ranges[-1][1]}")
+        return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
+
+    return resolve
 
 
 def check_mailbox_name(name: object) -> str:

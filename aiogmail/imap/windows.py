@@ -14,6 +14,8 @@ _FIRST_ROWS = 256
 _MOST_ROWS = 4096
 _BLIND_ROWS = 4
 _PROBE_ROWS = 1000
+_MOST_RANGES = 500
+"""A range takes 22 characters at most: so a window's command line stays below ``Limits.command_line``."""
 
 
 class Windows:
@@ -52,7 +54,7 @@ class Windows:
                 stop = min(last, start + _PROBE_ROWS - count - 1)
                 chosen.append(range(start, stop + 1))
                 count += stop - start + 1
-                if count >= _PROBE_ROWS:
+                if count >= _PROBE_ROWS or len(chosen) >= _MOST_RANGES:
                     break
         self._probing = bool(chosen)
         return UidSet(chosen)
@@ -89,7 +91,7 @@ class Windows:
 
     def _take(self, count: int) -> list[range]:
         taken: list[range] = []
-        while count and self._ranges:
+        while count and self._ranges and len(taken) < _MOST_RANGES:
             first, last = self._ranges.popleft()
             stop = min(last, first + count - 1)
             taken.append(range(first, stop + 1))
@@ -101,12 +103,14 @@ class Windows:
     def _take_sized(self) -> list[int]:
         taken: list[int] = []
         total = 0
+        ranges = 0
         while self._ranges and len(taken) < _MOST_ROWS:
             uid, last = self._ranges[0]
             if uid > self._known_to:
                 break
             size = self._sizes.get(uid, 0)
-            if taken and total + size > self._budget // 2:
+            ranges += not taken or taken[-1] + 1 != uid
+            if taken and (total + size > self._budget // 2 or ranges > _MOST_RANGES):
                 break
             taken.append(uid)
             total += size

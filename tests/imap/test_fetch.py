@@ -172,6 +172,17 @@ def test_a_cancelled_step_loses_no_message():
     run(with_inbox(test, count=80))
 
 
+def test_large_sets_full_of_holes_are_fetched_too():
+    async def test(server, account, inbox, raws):
+        odd = range(1, 3_000_000_000, 2)
+        for uids in (odd[:3000], [*range(1, 2400, 2), 4_000_000_000], "1:4294967295"):
+            expected = sorted(set(range(1, len(raws) + 1)) & set(odd[:3000] if not isinstance(uids, str) else range(1, 99_999)))
+            seen = [message.uid async for message in inbox.fetch(uids, "raw")]
+            assert seen == ([uid for uid in expected if uid < 2400] if isinstance(uids, list) else expected)
+
+    run(with_inbox(test, count=2600, largest=12))
+
+
 def test_messages_that_go_away_meanwhile_are_left_out():
     async def test(server, account, inbox, raws):
         uids = await inbox.search(Q.all)

@@ -48,3 +48,44 @@ def test_a_probe_that_came_to_nothing_is_asked_again():
         todo.note_size(Row)
     todo.probed()
     assert todo.next_probe() == first
+
+
+def test_a_set_full_of_holes_still_fits_a_command_line():
+    class Row:
+        def __init__(self, uid):
+            self.uid = uid
+
+        @staticmethod
+        def get(name):
+            return 1
+
+    every_other = UidSet(range(4_000_000_001, 4_000_010_001, 2))
+    for bodies in (False, True):
+        todo = Windows(every_other, 1_000_000, bodies=bodies)
+        asked = []
+        while not todo.is_empty:
+            for uid in (probe := todo.next_probe()):
+                todo.note_size(Row(uid))
+            if probe:
+                assert len(str(probe)) < 12_000
+                todo.probed(max(probe))
+            window = todo.next_window(1.0)
+            assert window
+            assert len(str(window)) < 12_000
+            asked += window
+        assert asked == list(every_other)
+
+
+def test_what_is_asked_for_again_comes_first_and_in_order():
+    todo = Windows(UidSet("1:1000"), 1000, bodies=False)
+    first, second = todo.next_window(None), todo.next_window(None)
+    todo.put_back(second)
+    todo.put_back(first)
+    todo.put_back([])
+    assert todo.asks_again_below(2)
+    assert not todo.asks_again_below(1)
+    assert [todo.next_window(None), todo.next_window(None)] == [first, second]
+    assert not todo.put_back_halved([7])
+    assert todo.put_back_halved([7, 8, 9])
+    assert [list(todo.next_window(None)), list(todo.next_window(None))] == [[7, 8], [9]]
+    assert not todo.is_empty
