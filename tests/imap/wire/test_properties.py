@@ -7,6 +7,7 @@ import datetime as dt
 import gc
 import os
 import random
+import re
 import time
 import tracemalloc
 
@@ -373,7 +374,7 @@ def test_p4_protocol_text_cannot_leave_its_place(raw):
     assert len(command.segments) == 1
     assert octets == b"A1 FETCH 1 (" + raw.encode() + b") END\r\n"
     assert octets.count(b"\r\n") == 1
-    assert b"{" not in octets
+    assert b"{" not in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", octets)  # in quotes it announces nothing
 
 
 def test_p4_the_corpus_of_nasty_strings_is_tried_in_every_kind():
