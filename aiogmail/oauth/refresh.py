@@ -283,6 +283,9 @@ def _remember(entry: Entry, credentials: UserCredentials | ServiceAccountCredent
 
 
 def _obtained(reply: Reply, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
+    missing = [scope for scope in credentials.scopes if scope not in reply.scopes] if reply.scopes else []
+    if missing:  # a mail server's refusal will not say why: https://developers.google.com/gmail/imap/xoauth2-protocol
+        _log.warning("the token endpoint granted %s, but not %s: log in again if servers refuse the token", reply.scopes, missing)
     return Obtained(reply.access_token, reply.lifetime, reply.lifetime, reply.scopes or credentials.scopes, reply.token_type)
 
 

@@ -567,3 +567,18 @@ def test_the_endpoint_that_does_not_rotate_leaves_the_stored_refresh_token():
             assert record(store).version == 2
 
     real(main)
+
+
+def test_a_token_for_less_than_was_asked_is_told_for_no_mail_server_will(caplog):
+    async def main(clock):
+        async with TokenCache(clock=clock) as tokens:
+
+            async def refresh(credentials, refresh_token):
+                return Reply(Secret("ya29.x"), 3600.0, None, ("openid",))
+
+            tokens._refresher._endpoint.refresh = refresh
+            assert (await tokens.get(ME, UserCredentials("c", "s", "1//r"))).scopes == ("openid",)
+
+    with caplog.at_level(logging.WARNING):
+        virtual(main)
+    assert "granted ('openid',), but not ['https://mail.google.com/']" in caplog.text
