@@ -395,6 +395,8 @@ class Channel(asyncio.Protocol):
     async def close(self) -> None:
         """Let everything written go, then close; a peer that does not take it within a second is cut off."""
         self.flush()
+        if self._pump is not None:
+            await self._pump.flush()
         self._close_transport()
         if self._closed is not None and not self._closed.done():
             await asyncio.wait([self._closed], timeout=1.0)
