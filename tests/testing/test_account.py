@@ -1,5 +1,5 @@
 import random
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.message import Message
 
 import pytest
@@ -49,7 +49,11 @@ def test_after_any_changes_stores_labels_and_flags_agree(seed):
         stored = rng.choice(model.messages) if model.messages else None
         choice = rng.randrange(9)
         if stored is None or choice == 0:
-            model.deliver(message(Message_ID=f"<{step % 40}@x.org>"), rng.sample(["\\Inbox", "A", "\\Trash", "\\Starred", "\\Draft"], 2), flags=rng.sample(["\\Seen", "\\Flagged"], 1))
+            model.deliver(
+                message(Message_ID=f"<{step % 40}@x.org>"),
+                rng.sample(["\\Inbox", "A", "\\Trash", "\\Starred", "\\Draft"], 2),
+                flags=rng.sample(["\\Seen", "\\Flagged"], 1),
+            )
         elif choice == 1:
             model.append(message(Message_ID=f"<{step % 40}@x.org>"), rng.choice(boxes), rng.sample(["\\Seen", "\\Deleted"], 1), None)
         elif choice == 2:
@@ -86,7 +90,9 @@ def test_a_message_comes_in_any_form_and_is_kept_with_crlf():
 
 
 def test_ids_rise_and_fit_in_64_bits_and_a_seed_repeats_them():
-    first, second = ([stored.gmail_id for stored in (model.deliver(message()), model.deliver(message()))] for model in (account(), account()))
+    first, second = (
+        [stored.gmail_id for stored in (model.deliver(message()), model.deliver(message()))] for model in (account(), account())
+    )
     assert first == second == sorted(first)
     assert all(0 < number < 1 << 64 for number in first)
 
@@ -104,7 +110,7 @@ def test_a_reply_with_the_same_subject_joins_the_thread():
 
 def test_dates_are_datetimes_or_seconds_and_now_by_default():
     model = account()
-    assert model.deliver(message(), date=datetime(2020, 1, 1, tzinfo=timezone.utc)).received.year == 2020
+    assert model.deliver(message(), date=datetime(2020, 1, 1, tzinfo=UTC)).received.year == 2020
     assert model.deliver(message(), date=5).internal_date == 5
     assert model.deliver(message()).internal_date == 1_767_225_600
 

@@ -21,8 +21,7 @@ def test_blocking_code_finds_a_running_server_and_acts_on_it():
             client.authenticate("XOAUTH2", lambda _: f"user={ME}\x01auth=Bearer {token}\x01\x01".encode())
             assert client.select()[1] == [b"1"]
             assert account.expire_sessions() == 1
-            with pytest.raises(imaplib.IMAP4.abort):
-                client.noop()
+            with pytest.raises(imaplib.IMAP4.abort, match="Session expired"):
                 client.noop()
         server.call(lambda: server.pause("imap"))
         server.resume("imap")

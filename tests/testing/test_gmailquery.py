@@ -12,7 +12,12 @@ NOW = 1_767_225_600.0  # 2026-01-01
 def account():
     model = AccountModel(ME, Behaviour(), lambda: NOW)
     model.deliver(message("Quarterly report", "the numbers\r\n", Message_ID="<1@x.org>", Cc="eve@example.net"), date=NOW - 86_400)
-    model.deliver(message("lunch", "at noon, the report is done\r\n", From="Bob <bob@example.com>", To="team@example.org"), ["\\Inbox", "Big Plans/One"], flags=["\\Seen"], date=1_000_000_000)
+    model.deliver(
+        message("lunch", "at noon, the report is done\r\n", From="Bob <bob@example.com>", To="team@example.org"),
+        ["\\Inbox", "Big Plans/One"],
+        flags=["\\Seen"],
+        date=1_000_000_000,
+    )
     made = email("photo", "see attached\n", Message_ID="<3@x.org>")
     made.add_attachment(b"x" * 3000, maintype="image", subtype="png", filename="holiday beach.png")
     model.deliver(made, ["\\Sent"], flags=["\\Flagged"], date=NOW - 40 * 86_400)

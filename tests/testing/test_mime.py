@@ -4,7 +4,7 @@ from aiogmail.testing import mime
 
 NESTED = (
     b"Subject: outer\r\nContent-Type: multipart/mixed; boundary=out\r\n\r\n"
-    b"--out\r\nContent-Type: multipart/alternative;\r\n boundary=\"in ner\"\r\n\r\n"
+    b'--out\r\nContent-Type: multipart/alternative;\r\n boundary="in ner"\r\n\r\n'
     b"--in ner\r\n\r\nplain\r\n--in ner  \r\nContent-Type: text/html\r\n\r\n<b>html</b>\r\n--in ner--\r\n"
     b"--out\r\nContent-Type: message/rfc822\r\n\r\nSubject: within\r\nContent-Type: multipart/mixed; boundary=deep\r\n\r\n"
     b"--deep\r\n\r\none\r\n--deep\r\n\r\ntwo\r\n--deep--\r\n"
@@ -127,7 +127,12 @@ def test_the_text_of_all_parts_in_order():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(b"plain", "plain"), (b"=?utf-8?b?R3LDvMOfZQ==?= x", "Grüße x"), (b"=?nonsense?q?a=FC?=", "=?nonsense?q?a=FC?="), ("Grüße".encode(), "Grüße")],
+    [
+        (b"plain", "plain"),
+        (b"=?utf-8?b?R3LDvMOfZQ==?= x", "Grüße x"),
+        (b"=?nonsense?q?a=FC?=", "=?nonsense?q?a=FC?="),
+        ("Grüße".encode(), "Grüße"),
+    ],
 )
 def test_encoded_words_are_decoded(value, text):
     assert mime.decoded_header(value) == text

@@ -18,11 +18,18 @@ async def http(server, method, path, form=None, headers="", name="http", raw=Non
     async with Wire(server, name) as wire:
         body = raw if raw is not None else urlencode(form or {}).encode()
         kind = "" if "Content-Type" in headers else "Content-Type: application/x-www-form-urlencoded\r\n"
-        wire.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{kind}{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+        wire.send(
+            f"{method} {path} HTTP/1.1\r\nHost: x\r\n{kind}{headers}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            + body
+        )
         head, _, text = (await wire.rest()).partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     found = dict(line.split(": ", 1) for line in lines[1:])
-    return int(lines[0].split()[1]), found, json.loads(text) if found["Content-Type"].startswith("application/json") and text else text.decode()
+    return (
+        int(lines[0].split()[1]),
+        found,
+        json.loads(text) if found["Content-Type"].startswith("application/json") and text else text.decode(),
+    )
 
 
 async def token(server, **form):
@@ -36,13 +43,17 @@ def refresh_token(server):
 
 @on_server()
 async def test_a_refresh_answers_as_google_does(server, me):
-    status, headers, body = await http(server, "POST", "/token", {**CLIENT, "grant_type": "refresh_token", "refresh_token": refresh_token(server)})
+    status, headers, body = await http(
+        server, "POST", "/token", {**CLIENT, "grant_type": "refresh_token", "refresh_token": refresh_token(server)}
+    )
     assert status == 200
     assert headers["Content-Type"] == "application/json; charset=utf-8"
     assert "no-store" in headers["Cache-Control"]
     assert body.pop("access_token").startswith("ya29.")
     assert body == {"expires_in": 3599, "scope": "https://mail.google.com/", "token_type": "Bearer"}
-    assert [(answer.grant_type, answer.address, answer.status, answer.error) for answer in me.ledger.tokens] == [("refresh_token", ME, 200, "")]
+    assert [(answer.grant_type, answer.address, answer.status, answer.error) for answer in me.ledger.tokens] == [
+        ("refresh_token", ME, 200, "")
+    ]
     assert len(server.ledger.refreshes()) == 1
 
 
@@ -110,7 +121,9 @@ async def test_basic_authentication_and_json_bodies(server, me):
     basic = "Authorization: Basic " + base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode() + "\r\n"
     status, _, _ = await http(server, "POST", "/token", {"grant_type": "refresh_token", "refresh_token": good}, basic)
     assert status == 200
-    status, _, _ = await http(server, "POST", "/token", {"grant_type": "refresh_token", "refresh_token": good}, "Authorization: Basic ////\r\n")
+    status, _, _ = await http(
+        server, "POST", "/token", {"grant_type": "refresh_token", "refresh_token": good}, "Authorization: Basic ////\r\n"
+    )
     assert status == 401
     raw = json.dumps({**CLIENT, "grant_type": "refresh_token", "refresh_token": good}).encode()
     assert (await http(server, "POST", "/o/oauth2/token", raw=raw, headers="Content-Type: application/json\r\n"))[0] == 200
@@ -177,7 +190,9 @@ async def test_a_person_may_say_no(server, me):
     assert (await code_of(server, login_hint="nobody@gmail.com"))["error"] == "access_denied"
 
 
-@pytest.mark.parametrize(("changes", "status"), [({"client_id": "x"}, 401), ({"redirect_uri": "https://example.org/"}, 400), ({"response_type": "token"}, 400)])
+@pytest.mark.parametrize(
+    ("changes", "status"), [({"client_id": "x"}, 401), ({"redirect_uri": "https://example.org/"}, 400), ({"response_type": "token"}, 400)]
+)
 def test_the_consent_page_refuses(changes, status):
     @on_server()
     async def run(server, me):
@@ -210,7 +225,11 @@ async def test_what_is_not_offered(server, me):
 
 @on_server()
 async def test_bad_requests(server, me):
-    for data in (b"nonsense\r\n\r\n", b"POST /token HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", b"POST /token HTTP/1.1\r\nContent-Length: 1\r\n\r\n\xff"):
+    for data in (
+        b"nonsense\r\n\r\n",
+        b"POST /token HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+        b"POST /token HTTP/1.1\r\nContent-Length: 1\r\n\r\n\xff",
+    ):
         async with Wire(server, "http") as wire:
             wire.send(data)
             assert (await wire.rest()).startswith(b"HTTP/1.1 400 ")
@@ -270,11 +289,20 @@ def assertion(key, claims, alg="RS256"):
 async def test_service_accounts(server, me):
     info = server.add_service_account()
     now = int(server.hub.wall())
-    good = {"iss": info["client_email"], "sub": ME, "aud": info["token_uri"], "scope": "https://mail.google.com/", "iat": now, "exp": now + 3600}
+    good = {
+        "iss": info["client_email"],
+        "sub": ME,
+        "aud": info["token_uri"],
+        "scope": "https://mail.google.com/",
+        "iat": now,
+        "exp": now + 3600,
+    }
 
     async def ask(alg="RS256", **changes):
         jwt = assertion(info["private_key"], {**good, **changes}, alg)
-        status, _, body = await http(server, "POST", "/token", {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": jwt})
+        status, _, body = await http(
+            server, "POST", "/token", {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": jwt}
+        )
         return status, body.get("error_description", ""), body
 
     status, _, body = await ask()

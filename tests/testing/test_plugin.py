@@ -8,15 +8,15 @@ import aiogmail
 
 pytest_plugins = ["pytester"]
 
-FIVE_LINES = '''
+FIVE_LINES = """
 async def test_hello(gmail, gmail_account):
     gmail_account.deliver("Subject: hello\\r\\n\\r\\nworld")
     async with gmail.mailbox("INBOX") as inbox:
         async for message in inbox.fetch("1:*", "raw"):
             assert message.raw.endswith(b"world")
-'''
+"""
 
-VIRTUAL = '''
+VIRTUAL = """
 import asyncio, pytest, time
 @pytest.mark.gmail_virtual_time(seed=5)
 async def test_an_hour(gmail, gmail_account, gmail_emulator):
@@ -27,9 +27,9 @@ async def test_an_hour(gmail, gmail_account, gmail_emulator):
         assert len([message async for message in inbox.fetch("1:*", "raw")]) == 1
     assert gmail_emulator.port("imap") == 993
     assert time.perf_counter() - start < 30
-'''
+"""
 
-SWITCHES = '''
+SWITCHES = """
 import pytest
 from aiogmail.testing import Behaviour
 @pytest.fixture
@@ -37,9 +37,9 @@ def gmail_behaviour():
     return Behaviour(locale="de")
 async def test_german(gmail_account):
     assert gmail_account.trash.name == "[Google Mail]/Papierkorb"
-'''
+"""
 
-BLOCKING = '''
+BLOCKING = """
 import asyncio, imaplib
 def test_blocking(gmail_emulator, gmail_account):
     gmail_account.deliver("Subject: hello\\r\\n\\r\\nworld")
@@ -52,15 +52,15 @@ def test_own_loop(gmail):
         async with gmail, gmail.mailbox("INBOX") as inbox:
             assert inbox.state.exists == 0
     asyncio.run(main())
-'''
+"""
 
-OTHERS = '''
+OTHERS = """
 def test_plain():
     pass
 class TestClass:
     async def test_method(self, gmail_account):
         assert gmail_account.address == "me@gmail.com"
-'''
+"""
 
 
 def run(pytester, *options, ini="", **sources):
@@ -101,9 +101,9 @@ def test_with_pytest_asyncio_it_runs_as_that_runs_it(pytester, mode):
 
 
 def test_without_our_fixtures_no_certificate_is_thought_of(pytester):
-    source = '''
+    source = """
 import sys
 def test_light():
     assert not {"trustme", "aiogmail.testing.certificates"} & set(sys.modules)
-'''
+"""
     run(pytester, test_light=source).assert_outcomes(passed=1)

@@ -75,7 +75,12 @@ async def test_a_session_word_for_word(server, me):
         assert await wire.pop("STAT") == [f"+OK 2 {first.size + second.size}"]
         assert await wire.pop("LIST", multi=True) == ["+OK message sizes follow", f"1 {first.size}", f"2 {second.size}", "."]
         assert await wire.pop("LIST 2") == [f"+OK 2 {second.size}"]
-        assert await wire.pop("UIDL", multi=True) == ["+OK UIDs follow", f"1 GmailId{first.gmail_id:016x}", f"2 GmailId{second.gmail_id:016x}", "."]
+        assert await wire.pop("UIDL", multi=True) == [
+            "+OK UIDs follow",
+            f"1 GmailId{first.gmail_id:016x}",
+            f"2 GmailId{second.gmail_id:016x}",
+            ".",
+        ]
         assert len((await wire.pop("UIDL 1"))[0].split()[2]) == 23
         lines = await wire.pop("RETR 1", multi=True)
         assert lines[0] == "+OK message follows"
@@ -154,7 +159,9 @@ async def test_a_session_shows_a_window_oldest_first_without_spam_trash_and_draf
         me.deliver(message(label), [label])
     shown = [me.deliver(message(str(number)), [] if number == 0 else ["\\Inbox"]) for number in range(3)]
     async with Pop(server) as wire:
-        assert (await wire.pop("UIDL", multi=True))[1:-1] == [f"{number} GmailId{stored.gmail_id:016x}" for number, stored in enumerate(shown[:2], 1)]
+        assert (await wire.pop("UIDL", multi=True))[1:-1] == [
+            f"{number} GmailId{stored.gmail_id:016x}" for number, stored in enumerate(shown[:2], 1)
+        ]
 
 
 @on_server(pop_access="fromNowOn")
@@ -178,8 +185,10 @@ async def test_pop_that_is_off_shows_only_after_a_successful_login(server, me):
     async with Pop(server) as wire:
         assert wire.welcome == ["+OK Welcome."]
         assert await wire.pop("STAT") == [
-            "-ERR [SYS/PERM] Your account is not enabled for POP access. "
-            "Please visit your Gmail settings page and enable your account for POP access."
+            (
+                "-ERR [SYS/PERM] Your account is not enabled for POP access. "
+                "Please visit your Gmail settings page and enable your account for POP access."
+            )
         ]
         assert await wire.pop("QUIT") == ["+OK Farewell."]
 

@@ -130,14 +130,18 @@ async def test_refusals_of_auth_leave_the_connection_usable(server, me, wire):
         f"534 5.7.9  https://support.google.com/mail/?p=InvalidSecondFactor {wire.sid} - gsmtp",
     ]
     me.configure(password_login="web")
-    assert (await wire.smtp("AUTH PLAIN AG1lQGdtYWlsLmNvbQB3cm9uZw=="))[0].startswith("534-5.7.14 <https://accounts.google.com/signin/continue")
+    assert (await wire.smtp("AUTH PLAIN AG1lQGdtYWlsLmNvbQB3cm9uZw=="))[0].startswith(
+        "534-5.7.14 <https://accounts.google.com/signin/continue"
+    )
     assert (await wire.smtp("AUTH XOAUTH2 !!!"))[0].startswith("501 5.5.2 Cannot Decode response")
     assert (await wire.smtp("AUTH CRAM-MD5"))[0].startswith("504 5.7.4 Unrecognized Authentication Type")
     await wire.smtp("AUTH LOGIN")
     assert (await wire.smtp("*"))[0].startswith("501 5.7.0")
     assert await wire.smtp("RSET") == [f"250 2.1.5 Flushed {wire.sid} - gsmtp"]
     me.configure(login_rate=0)
-    assert (await wire.smtp("AUTH XOAUTH2 " + xoauth2(me.access_token())))[0].startswith("454 4.7.0 Too many login attempts, please try again later.")
+    assert (await wire.smtp("AUTH XOAUTH2 " + xoauth2(me.access_token())))[0].startswith(
+        "454 4.7.0 Too many login attempts, please try again later."
+    )
     me.configure(login_rate=None)
     assert await wire.smtp("AUTH XOAUTH2 " + xoauth2(me.access_token())) == ["235 2.7.0 Accepted"]
 
@@ -207,7 +211,9 @@ async def test_chunking(server, me, wire):
 
 @on_smtp(message_size_limit=1000)
 async def test_sizes(server, me, wire):
-    assert (await wire.smtp("MAIL FROM:<me@gmail.com> SIZE=1001"))[0].startswith("552-5.3.4 Your message exceeded Google's message size limits.")
+    assert (await wire.smtp("MAIL FROM:<me@gmail.com> SIZE=1001"))[0].startswith(
+        "552-5.3.4 Your message exceeded Google's message size limits."
+    )
     big = message(From=ME, body="x" * 1500 + "\r\n")
     assert (await send(wire, big))[0].startswith("552-5.3.4")
     await envelope(wire, "you@gmail.com")
@@ -247,7 +253,9 @@ def test_commands_that_are_refused(command, reply):
 @on_smtp(max_recipients=2)
 async def test_recipients(server, me, wire):
     server.hub.refused_recipients["gone@gmail.com"] = "550 5.1.1 The email account that you tried to reach does not exist."
-    replies = await envelope(wire, "gone@gmail.com", "a b@x.org", "jö@example.org", "one@example.org", "two@example.org", "three@example.org")
+    replies = await envelope(
+        wire, "gone@gmail.com", "a b@x.org", "jö@example.org", "one@example.org", "two@example.org", "three@example.org"
+    )
     assert [reply[:9] for reply in replies] == ["550 5.1.1", "553 5.1.3", "553 5.1.3", "250 2.1.5", "250 2.1.5", "452 4.5.3"]
     assert (await wire.smtp("MAIL FROM:<me@gmail.com>"))[0].startswith("503 5.5.1 Bad sequence of commands.")
     assert (await wire.smtp("RCPT TO:x"))[0].startswith("555 5.5.2")
