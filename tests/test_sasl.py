@@ -12,9 +12,7 @@ TOKEN = Secret("ya29.token")
 
 def test_xoauth2_is_googles_example():
     # https://developers.google.com/gmail/imap/xoauth2-protocol
-    encoded = (
-        b"dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
-    )
+    encoded = b"dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
     token = Secret("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg")
     assert base64.b64encode(sasl.xoauth2("someuser@example.com", token)) == encoded
 
@@ -22,8 +20,7 @@ def test_xoauth2_is_googles_example():
 def test_oauthbearer_is_the_example_of_rfc_7628():
     # RFC 7628 section 4.1, but for the trailing padding of its base64
     assert sasl.oauthbearer("user@example.com", Secret("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="), "server.example.com", 143) == (
-        b"n,a=user@example.com,\x01host=server.example.com\x01port=143\x01"
-        b"auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"
+        b"n,a=user@example.com,\x01host=server.example.com\x01port=143\x01auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"
     )
 
 
@@ -38,7 +35,11 @@ def test_plain_is_rfc_4616():
 @pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER", "PLAIN"])
 def test_the_initial_response_goes_by_name(mechanism):
     made = sasl.initial_response(mechanism, "a@x", TOKEN, "h", 993)
-    other = {"XOAUTH2": sasl.xoauth2("a@x", TOKEN), "OAUTHBEARER": sasl.oauthbearer("a@x", TOKEN, "h", 993), "PLAIN": sasl.plain("a@x", TOKEN)}
+    other = {
+        "XOAUTH2": sasl.xoauth2("a@x", TOKEN),
+        "OAUTHBEARER": sasl.oauthbearer("a@x", TOKEN, "h", 993),
+        "PLAIN": sasl.plain("a@x", TOKEN),
+    }
     assert made == other[mechanism]
 
 

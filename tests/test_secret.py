@@ -11,7 +11,7 @@ VALUE = "ya29.not-to-be-seen"
 
 def test_no_way_of_showing_a_secret_shows_it():
     secret = Secret(VALUE)
-    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>40}", "%s" % secret, "{:^30}".format(secret), repr([secret])]
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>40}", f"{secret:^30}", repr([secret])]
     record = logging.LogRecord("x", logging.DEBUG, "", 0, "%s %r", (secret, secret), None)
     assert not any(VALUE in text for text in [*shown, record.getMessage()])
     assert secret.reveal() == VALUE

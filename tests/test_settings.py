@@ -18,7 +18,15 @@ def test_the_default_is_gmail():
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("localhost", True), ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("[::1]", True), ("10.0.0.1", False), ("imap.gmail.com", False)],
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("10.0.0.1", False),
+        ("imap.gmail.com", False),
+    ],
 )
 def test_loopback_is_this_machine_alone(host, loopback):
     assert is_loopback(host) is loopback

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .. import __version__
-from ..errors import GmailError
+from aiogmail import __version__
+from aiogmail.errors import GmailError
+
 from .demo import run_demo
 
 __all__ = ["app"]
@@ -32,7 +33,7 @@ def _root(
 
 @app.command()
 def demo(
-    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages in the mailbox.")] = 3000,
+    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages in the mailbox.")] = 2000,
 ) -> None:
     """Read a mailbox to its end while its sessions expire, against a Gmail inside this program."""
     console = Console(highlight=False)

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from ..errors import ConfigurationError, StateError
-from ..imap.mailbox import Mailbox
-from ..imap.session import ImapSession
-from ..oauth import Credentials, TokenCache, check_address
-from ..ports import Keeper
-from ..settings import Settings
-from ..supervisor import Supervisor
+from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.imap.mailbox import Mailbox
+from aiogmail.imap.session import ImapSession
+from aiogmail.oauth import Credentials, TokenCache, check_address
+from aiogmail.ports import Keeper
+from aiogmail.settings import Settings
+from aiogmail.supervisor import Supervisor
+
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..oauth import AppPassword, Credentials, TokenCache
-from ..ports import Credential
+from aiogmail.oauth import AppPassword, Credentials, TokenCache
+from aiogmail.ports import Credential
 
 __all__ = ["AccountCredentials"]
 

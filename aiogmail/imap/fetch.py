@@ -9,26 +9,25 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import GmailError, StateError
-from ..ports import Effect, Runner
+from aiogmail.errors import GmailError, StateError
+from aiogmail.ports import Effect, Runner
+
 from .commands import UidFetch
 from .models import Message
 from .queue import Pending
 from .session import ImapSession
 from .uidset import UidSet
+from .windows import Windows
 from .wire import Fetch
 
 __all__ = ["FetchStream"]
 
-_FIRST_ROWS = 256
-_MOST_ROWS = 4096
-_BLIND_ROWS = 4
-_PROBE_ROWS = 1000
 _AHEAD = 2
+"""Windows on the way at once: while one is consumed the next arrives."""
 
 
 class FetchStream(AsyncIterator[Message]):
@@ -60,9 +59,10 @@ class FetchStream(AsyncIterator[Message]):
         self._rows: deque[Fetch] = deque()
         self._foreign = 0
         """Rows at the head of the queue that came over a connection before the present one."""
-        self._todo: _Todo | None = None
+        self._todo: Windows | None = None
         self._session: ImapSession | None = None
         self._windows: dict[Pending[UidSet], UidFetch] = {}
+        self._front: _Window | None = None
         self._wake: asyncio.Future[None] | None = None
         self._failure: GmailError | None = None
         self._unfetchable: GmailError | None = None
@@ -98,9 +98,12 @@ class FetchStream(AsyncIterator[Message]):
                 await self._runner.run(self._advance, Effect.PURE)
             finally:
                 self._consuming = False
-            if self._done and not self._rows and self._unfetchable is not None:
-                failure, self._unfetchable = self._unfetchable, None
-                raise failure
+            self._tell_unfetchable()
+
+    def _tell_unfetchable(self) -> None:
+        if self._done and not self._rows and self._unfetchable is not None:
+            failure, self._unfetchable = self._unfetchable, None
+            raise failure
 
     async def aclose(self) -> None:
         """End it. What is still to come is read and dropped if it is little; otherwise it costs the connection."""
@@ -126,7 +129,7 @@ class FetchStream(AsyncIterator[Message]):
 
     async def _advance(self, session: ImapSession) -> None:
         if self._todo is None:
-            self._todo = _Todo(await self._resolve(session), self._budget, bodies=self._bodies)
+            self._todo = Windows(await self._resolve(session), self._budget, bodies=self._bodies)
         if session is not self._session:
             self._take_over(session)
         while not self._rows:
@@ -137,11 +140,13 @@ class FetchStream(AsyncIterator[Message]):
             if not self._windows:
                 if session.closed.done():
                     raise session.closed.result().replica()
+                assert self._todo.is_empty, "a fetch must not end while there is something to ask for"
                 self._done = True
                 return
             self._wake = asyncio.get_running_loop().create_future()
             try:
-                await self._wake
+                with session.protocol.starving():
+                    await self._wake
             finally:
                 self._wake = None
         self._fill(session, self._todo)
@@ -152,11 +157,12 @@ class FetchStream(AsyncIterator[Message]):
         for command in self._windows.values():
             self._put_back(command)
         self._windows.clear()
+        self._front = None
         self._session = session
         self._foreign = len(self._rows)
         self._failure = None
 
-    def _fill(self, session: ImapSession, todo: _Todo) -> None:
+    def _fill(self, session: ImapSession, todo: Windows) -> None:
         """Keep the pipe full: two windows on the way, unless a command waits for its turn or enough rows wait here."""
         while len(self._windows) < _AHEAD and not session.closed.done():
             if self._windows and (session.protocol.queue.is_contended or session.protocol.is_holding()):
@@ -168,7 +174,7 @@ class FetchStream(AsyncIterator[Message]):
             window = todo.next_window(self._taken_bytes / self._taken if self._taken else None)
             if not window:
                 return
-            self._submit(session, UidFetch(window, self._items, _arrival(self), small=todo.is_small(window)))
+            self._submit(session, _Window(self, window, self._items, small=todo.is_small(window)))
 
     def _submit(self, session: ImapSession, command: UidFetch) -> None:
         try:
@@ -177,28 +183,61 @@ class FetchStream(AsyncIterator[Message]):
             self._put_back(command)
             raise
         self._windows[pending] = command
+        self._advance_front()
         pending.future.add_done_callback(_completion(self, pending))
 
-    def _arrived(self, row: Fetch) -> None:
+    def _arrived(self, window: _Window, row: Fetch) -> None:
+        if window is not self._front:
+            # Dovecot works on several fetches at once: what comes early waits, and is not counted against the consumer.
+            window.early.append(row)
+            return
+        self._ready(row)
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def _ready(self, row: Fetch) -> None:
         self._rows.append(row)
         size = row.wire_size
         self._taken += 1
         self._taken_bytes += size
         if self._session is not None:
             self._session.protocol.hold(size)
-        wake = self._wake
-        if wake is not None and not wake.done():
-            wake.set_result(None)
+
+    def _advance_front(self) -> None:
+        """Rows are handed on as they come from the lowest window alone, while nothing below it is still to be asked for."""
+        assert self._todo is not None
+        while True:
+            lowest: tuple[Pending[UidSet], _Window] | None = None
+            for pending, command in self._windows.items():
+                if isinstance(command, _Window) and (lowest is None or command.first < lowest[1].first):
+                    lowest = pending, command
+            if lowest is None or self._todo.asks_again_below(lowest[1].first):
+                self._front = None
+                return
+            pending, window = lowest
+            self._front = window
+            for row in window.early:
+                self._ready(row)
+            window.early.clear()
+            if not window.done:
+                return
+            del self._windows[pending]
 
     def _completed(self, pending: Pending[UidSet]) -> None:
-        command = self._windows.pop(pending, None)
+        command = self._windows.get(pending)
         if command is None or self._todo is None or pending.future.cancelled():
             return
         error = pending.future.exception()
         if isinstance(error, GmailError):
+            del self._windows[pending]
             self._failed(command, error)
-        elif isinstance(command, _Probe):
-            self._todo.probed(command.uids)
+        elif isinstance(command, _Window):
+            command.done = True
+        else:
+            del self._windows[pending]
+            self._todo.probed(command.uids.ranges[-1][1])
+        self._advance_front()
         if self._session is not None and self._failure is None:
             self._fill(self._session, self._todo)
         if self._wake is not None and not self._wake.done():
@@ -218,25 +257,30 @@ class FetchStream(AsyncIterator[Message]):
     def _put_back(self, command: UidFetch) -> None:
         assert self._todo is not None
         if isinstance(command, _Probe):
-            self._todo.probed(None)
-        else:
-            self._todo.put_back(command.left)
+            self._todo.probed()
+            return
+        early = [row.uid for row in command.early if row.uid is not None] if isinstance(command, _Window) else []
+        self._todo.put_back({*command.left, *early})
 
 
 class _Probe(UidFetch):
     """Asks for sizes, ahead of the bodies."""
 
 
-def _arrival(stream: FetchStream) -> Callable[[Fetch], None]:
-    """What a window calls with its rows. It knows the stream weakly: one that was left by ``break`` is forgotten."""
-    reference = weakref.ref(stream)
+class _Window(UidFetch):
+    """Asks for some of the rows. It knows its stream weakly: one that was left by ``break`` is forgotten."""
 
-    def arrived(row: Fetch) -> None:
-        alive = reference()
-        if alive is not None:
-            alive._arrived(row)
+    def __init__(self, stream: FetchStream, uids: UidSet, items: tuple[str, ...], *, small: bool) -> None:
+        super().__init__(uids, items, self._hand_on, small=small)
+        self.first = uids.ranges[0][0]
+        self.early: list[Fetch] = []
+        self.done = False
+        self._stream = weakref.ref(stream)
 
-    return arrived
+    def _hand_on(self, row: Fetch) -> None:
+        stream = self._stream()
+        if stream is not None:
+            stream._arrived(self, row)  # noqa: SLF001  two halves of one thing
 
 
 def _completion(stream: FetchStream, pending: Pending[UidSet]) -> Callable[[asyncio.Future[UidSet]], None]:
@@ -245,120 +289,6 @@ def _completion(stream: FetchStream, pending: Pending[UidSet]) -> Callable[[asyn
     def completed(_: asyncio.Future[UidSet]) -> None:
         alive = reference()
         if alive is not None:
-            alive._completed(pending)
+            alive._completed(pending)  # noqa: SLF001  two halves of one thing
 
     return completed
-
-
-class _Todo:
-    """Which UIDs are still to be asked for, and how many at once?
-
-    Where bodies are fetched the sizes are asked for first, a thousand UIDs at a time and one step ahead, so that a window
-    is never larger than the budget: what is on its way may have to be taken in whole when a command waits behind it.
-    """
-
-    def __init__(self, uids: UidSet, budget: int, *, bodies: bool) -> None:
-        self._ranges = deque(uids.ranges)
-        self._again: deque[UidSet] = deque()
-        self._budget = budget
-        self._bodies = bodies
-        self._blind = bodies
-        self._sizes: dict[int, int] = {}
-        self._known_to = 0
-        self._probing = False
-
-    # -- sizes -------------------------------------------------------------------------------------------------------------
-
-    def next_probe(self) -> UidSet:
-        """UIDs whose sizes to ask for now; empty: none."""
-        if not self._bodies or self._blind or self._probing or len(self._sizes) > _PROBE_ROWS // 2:
-            return UidSet()
-        chosen: list[range] = []
-        count = 0
-        for first, last in self._ranges:
-            start = max(first, self._known_to + 1)
-            if start <= last:
-                stop = min(last, start + _PROBE_ROWS - count - 1)
-                chosen.append(range(start, stop + 1))
-                count += stop - start + 1
-                if count >= _PROBE_ROWS:
-                    break
-        self._probing = bool(chosen)
-        return UidSet(chosen)
-
-    def note_size(self, row: Fetch) -> None:
-        """A size that was asked for."""
-        if row.uid is not None:
-            self._sizes[row.uid] = row.get("RFC822.SIZE") or 0
-
-    def probed(self, probe: UidSet | None) -> None:
-        """The sizes of these have all come; ``None``: the asking came to nothing."""
-        self._probing = False
-        if probe is not None:
-            self._known_to = probe.last
-
-    # -- windows -----------------------------------------------------------------------------------------------------------
-
-    def next_window(self, mean: float | None) -> UidSet:
-        """UIDs to ask for next, in ascending order; empty: none are left, or their sizes are not known yet."""
-        if self._again:
-            return self._again.popleft()
-        if self._blind:
-            self._blind = False
-            window = UidSet(self._take(_BLIND_ROWS))
-            self._known_to = window.last if window else 0
-            return window
-        if self._bodies:
-            return UidSet(self._take_sized())
-        rows = _FIRST_ROWS if mean is None else int(self._budget / 2 / max(1.0, mean))
-        return UidSet(self._take(max(16, min(_MOST_ROWS, rows))))
-
-    def _take(self, count: int) -> list[range]:
-        taken: list[range] = []
-        while count and self._ranges:
-            first, last = self._ranges.popleft()
-            stop = min(last, first + count - 1)
-            taken.append(range(first, stop + 1))
-            count -= stop - first + 1
-            if stop < last:
-                self._ranges.appendleft((stop + 1, last))
-        return taken
-
-    def _take_sized(self) -> list[int]:
-        taken: list[int] = []
-        total = 0
-        while self._ranges and len(taken) < _MOST_ROWS:
-            uid, last = self._ranges[0]
-            if uid > self._known_to:
-                break
-            size = self._sizes.get(uid, 0)
-            if taken and total + size > self._budget // 2:
-                break
-            taken.append(uid)
-            total += size
-            self._sizes.pop(uid, None)
-            self._ranges.popleft()
-            if uid < last:
-                self._ranges.appendleft((uid + 1, last))
-        return taken
-
-    def is_small(self, window: UidSet) -> bool:
-        """Whether the rows of a window are little enough to be read and dropped: all but a single huge message are."""
-        return not self._bodies or len(window) > 1
-
-    def put_back(self, uids: Iterable[int]) -> None:
-        """Ask for these again, before anything else."""
-        self._insert(UidSet(uids))
-
-    def put_back_halved(self, uids: Iterable[int]) -> bool:
-        """Ask for these again in two halves. False: there is but one."""
-        again = UidSet(uids)
-        if len(again) < 2:
-            return False
-        for half in again.batches((len(again) + 1) // 2):
-            self._insert(half)
-        return True
-
-    def _insert(self, again: UidSet) -> None:
-        if again:
-            self._again = deque(sorted((*self._again, again), key=lambda window: window.first))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from ..errors import CommandError, ConfigurationError, StateError
-from ..ports import Effect, Keeper
-from ..settings import Limits
+from aiogmail.errors import CommandError, ConfigurationError, StateError
+from aiogmail.ports import Effect, Keeper
+from aiogmail.settings import Limits
+
 from .commands import Command, MailboxState, Noop, UidSearch
 from .fetch import FetchStream
 from .models import wire_items
@@ -21,6 +22,7 @@ __all__ = ["Mailbox"]
 
 T = TypeVar("T")
 
+_AS_IT_STANDS = 1000
 _STAR = re.compile(r"(?:(\d{1,10}):)?\*")
 
 
@@ -97,13 +99,13 @@ class Mailbox:
         return await self._keeper.run(lambda session: _search(session, keys, charset), Effect.PURE)
 
     def fetch(self, uids: UidSet | str | int | Iterable[int] | Query, *items: str) -> FetchStream:
-        """The messages of a set of UIDs or of a search, ascending, each exactly once.
+        r"""The messages of a set of UIDs or of a search, ascending, each exactly once.
 
         Args:
             uids: a :class:`UidSet`, what makes one (``5``, ``"1:3,7"``, ``[1, 2, 9]``), ``"7:*"``, or a query made by
                 :class:`Q`.
             items: what of each message: ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
-                ``"gmail_id"``, ``"thread_id"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \\Seen.
+                ``"gmail_id"``, ``"thread_id"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \Seen.
 
         Returns:
             An async iterator of :class:`Message`, and an async context manager. UIDs that are gone are left out.
@@ -114,23 +116,16 @@ class Mailbox:
         wire = wire_items(items)
         query = _as_query(uids)
         if query is None:
-            chosen = _uid_set(uids)
-            if len(chosen) <= self._direct:
-
-                async def resolve(session: ImapSession) -> UidSet:
-                    return chosen
-
-                return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer)
-            query = Q.uid(chosen)
+            return self._stream(_those_there(_uid_set(uids)), wire)
         keys, charset = criteria(query)
-        return FetchStream(self._keeper, lambda session: _search(session, keys, charset), wire, budget=self._limits.buffer)
+        return self._stream(lambda session: _search(session, keys, charset), wire)
+
+    def _stream(self, resolve: Callable[[ImapSession], Coroutine[Any, Any, UidSet]], items: tuple[str, ...]) -> FetchStream:
+        return FetchStream(self._keeper, resolve, items, budget=self._limits.buffer)
 
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
         await self._run(Noop)
-
-    _direct = 1000
-    """A set of at most as many UIDs is fetched as it stands; of a larger one it is asked first which are there."""
 
     # -- the connection ----------------------------------------------------------------------------------------------------
 
@@ -170,6 +165,18 @@ async def _search(session: ImapSession, keys: tuple[object, ...], charset: bool)
         return await session.execute(UidSearch(keys, esearch=False, charset=charset))
 
 
+def _those_there(uids: UidSet) -> Callable[[ImapSession], Coroutine[Any, Any, UidSet]]:
+    """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
+
+    async def resolve(session: ImapSession) -> UidSet:
+        if len(uids) <= _AS_IT_STANDS:
+            return uids
+        span = UidSet(f"{uids.ranges[0][0]}:{uids.ranges[-1][1]}")
+        return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
+
+    return resolve
+
+
 def check_mailbox_name(name: object) -> str:
     """A mailbox name that can be sent.
 
@@ -189,13 +196,14 @@ def _as_query(uids: object) -> Query | None:
     if isinstance(uids, Query):
         return uids
     if isinstance(uids, str) and (match := _STAR.fullmatch(uids)):
-        return uids_from(int(match[1] or 1))
+        # "n:*" always holds the last message, so the highest UID there can be names it alone (RFC 9051 section 6.4.8).
+        return uids_from(int(match[1]) if match[1] else 2**32 - 1)
     return None
 
 
 def _uid_set(uids: UidSet | str | int | Iterable[int] | Query) -> UidSet:
     if isinstance(uids, UidSet):
         return uids
-    if isinstance(uids, str | int) or isinstance(uids, Iterable):
+    if isinstance(uids, str | int | Iterable):
         return UidSet(uids)
     raise ConfigurationError(f"uids: expected UIDs or a query made by Q, got {type(uids).__name__}")

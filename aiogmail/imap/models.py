@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from ..errors import ConfigurationError, NotFetched
+from aiogmail.errors import ConfigurationError, NotFetched
+
 from .wire import Fetch
 
 __all__ = ["ITEMS", "Message", "wire_items"]
@@ -47,6 +48,7 @@ class Message:
     """
 
     __slots__ = ("_fetch",)
+    _fetch: Fetch
 
     def __init__(self, fetch: Fetch) -> None:
         object.__setattr__(self, "_fetch", fetch)
@@ -61,12 +63,13 @@ class Message:
     @property
     def uid(self) -> int:
         """Its UID: names it in its mailbox as long as UIDVALIDITY stays."""
-        uid: int = self._fetch.uid
+        uid = self._fetch.uid
+        assert uid is not None, "a row without UID belongs to no fetch"
         return uid
 
     @property
     def flags(self) -> frozenset[str]:
-        """Its flags, such as ``"\\\\Seen"``."""
+        r"""Its flags, such as ``"\Seen"``."""
         flags: frozenset[str] | None = self._fetch.flags
         if flags is None:
             raise NotFetched("flags")

@@ -8,16 +8,18 @@ waits when the connection goes: none of its engine runs here, only its states an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import aioimaplib.aioimaplib as _aioimaplib  # type: ignore[import-untyped]  # ships no py.typed
 
-from ..errors import Disconnected, GmailError, ProtocolError
-from ..settings import Limits, Timeouts
+from aiogmail.errors import Disconnected, GmailError, ProtocolError
+from aiogmail.settings import Limits, Timeouts
+
 from .commands import bye_error, capabilities_of
 from .queue import CommandQueue
 from .wire import Response, ResponseParser, Status
@@ -71,13 +73,14 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
         self._limit = limits.buffer
         self._parser = ResponseParser(limits)
         self._held = 0
+        self._starving = 0
         self._paused = False
         self._was_paused = False
 
     # -- the transport calls ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
         self.state = _aioimaplib.CONNECTED
         _keep_alive(transport.get_extra_info("socket"), self._timeouts)
 
@@ -126,6 +129,7 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
         log.debug("%s: %s", self.name, error)
         self.state = _aioimaplib.LOGOUT
         self.closed.set_result(error)
+        self._parser.feed_eof()
         if self.transport is not None:
             # Not from within its own callback: asyncio's TLS cannot be aborted while it hands on data or an end of file.
             # Nothing is written any more meanwhile.
@@ -156,16 +160,26 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
         if self._paused and self._held <= self._limit // 2:
             self.regulate()
 
+    @contextlib.contextmanager
+    def starving(self) -> Iterator[None]:
+        """While a consumer waits for rows, the socket is not held back for another that is slow."""
+        self._starving += 1
+        self.regulate()
+        try:
+            yield
+        finally:
+            self._starving -= 1
+
     def is_holding(self) -> bool:
         """Whether as much as ``Limits.buffer`` waits for consumers."""
         return self._held > self._limit
 
     def regulate(self) -> None:
-        """Pause reading while too much is held, unless a command waits behind the rows: then they are taken in.
+        """Pause reading while too much is held, unless somebody waits for what comes behind the rows: then they are taken in.
 
         What is taken in is bounded by the windows that a fetch has on the wire.
         """
-        pause = self._held > self._limit and not self.queue.is_contended and self.queue.in_flight > 0
+        pause = self._held > self._limit and not self._starving and self.queue.may_be_held_back
         if pause is self._paused or self.transport is None or self.closed.done():
             return
         self._paused = pause

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, final
 
-from ..errors import ConfigurationError
+from aiogmail.errors import ConfigurationError
+
 from .uidset import UidSet, UidsFrom
 from .wire import Atom, Flag, Label, Raw, SearchDate
 

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
-from ..ports import Effect, Outcome
-from ..settings import Limits, Timeouts
+from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
+from aiogmail.ports import Effect, Outcome
+from aiogmail.settings import Limits, Timeouts
+
 from .commands import Command, bye_error
 from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
 
@@ -36,6 +37,10 @@ class Link(Protocol):
 
     def fail(self, error: GmailError) -> None:
         """Abort the connection for this reason, and call :meth:`CommandQueue.fail` with it."""
+        ...
+
+    def regulate(self) -> None:
+        """Decide anew whether to hold back the socket: somebody else waits now."""
         ...
 
     def received(self) -> int:
@@ -124,6 +129,11 @@ class CommandQueue:
         """Whether a command waits for its turn."""
         return bool(self._waiting)
 
+    @property
+    def may_be_held_back(self) -> bool:
+        """Whether nobody waits for anything but rows that its consumer is too slow to take."""
+        return bool(self._flight) and not self._waiting and all(pending.command.patient for pending in self._flight.values())
+
     # -- from above ------------------------------------------------------------------------------------------------------
 
     def submit(self, command: Command[T]) -> Pending[T]:
@@ -141,6 +151,7 @@ class CommandQueue:
         pending.future.add_done_callback(_retrieved)
         self._waiting.append(pending)
         self._pump()
+        self._link.regulate()
         return pending
 
     async def execute(self, command: Command[T]) -> T:
@@ -373,9 +384,7 @@ class CommandQueue:
                 patience = self._timeouts.progress
                 self._timer = self._loop.call_later(patience, self._expired, pending, patience)
                 return
-        self._link.fail(
-            TimedOut(f"{self._name}: {pending.command.name} was not answered within {waited:g} s; the connection was dropped")
-        )
+        self._link.fail(TimedOut(f"{self._name}: {pending.command.name} was not answered within {waited:g} s; the connection was dropped"))
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from .. import sasl
-from ..errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
-from ..ports import Credential, CredentialSource
-from ..settings import Settings
+from aiogmail import sasl
+from aiogmail.errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
+from aiogmail.ports import Credential, CredentialSource
+from aiogmail.settings import Settings
+
 from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Select
 from .protocol import ImapProtocol
 from .queue import Pending
@@ -96,9 +97,7 @@ class ImapSession:
 
     def submit(self, command: Command[T]) -> Pending[T]:
         """Put a command on its way without waiting; whoever does not await its future need not."""
-        pending = self.protocol.queue.submit(command)
-        self.protocol.regulate()
-        return pending
+        return self.protocol.queue.submit(command)
 
     def select(self, mailbox: str, *, readonly: bool, uidvalidity: int | None = None) -> Pending[MailboxState]:
         """Put SELECT or EXAMINE on its way. Reads may follow at once; nothing of theirs is handed on if it fails.
@@ -251,10 +250,11 @@ class ImapSession:
 
     def _status(self, response: Status) -> None:
         code = response.code
-        if code is not None and code.name == "HIGHESTMODSEQ":
-            self.state = replace(self.state, highestmodseq=code.args[0])
-        elif code is not None and code.name == "UIDNEXT":
-            self.state = replace(self.state, uidnext=code.args[0])
+        value = code.args[0] if code is not None and code.args else None
+        if code is not None and code.name == "HIGHESTMODSEQ" and isinstance(value, int):
+            self.state = replace(self.state, highestmodseq=value)
+        elif code is not None and code.name == "UIDNEXT" and isinstance(value, int):
+            self.state = replace(self.state, uidnext=value)
         elif response.status != "OK" or (code is not None and code.name == "ALERT"):
             log.warning("%s: the server said %s %s", self.settings.imap, response.status, response.text)
 

@@ -17,7 +17,7 @@ from aiogmail.errors import ConfigurationError
 __all__ = ["UidSet", "UidsFrom"]
 
 MAX_UID = 0xFFFF_FFFF
-_TEXT = re.compile(r"(?:[1-9][0-9]{0,9}(?::[1-9][0-9]{0,9})?(?:,|\Z))*", re.ASCII)
+_TEXT = re.compile(r"(?:[1-9][0-9]{0,9}+(?::[1-9][0-9]{0,9}+)?+(?:,|\Z))*+")
 
 
 def _refuse(value: object, argument: str) -> NoReturn:
@@ -27,16 +27,22 @@ def _refuse(value: object, argument: str) -> NoReturn:
     raise ConfigurationError(f"{argument}: expected UIDs from 1 to {MAX_UID}, as ints, ranges or text like '1:3,5', got {shown}")
 
 
-def _text_ranges(text: str, argument: str) -> Iterator[tuple[int, int]]:
+def _check_text(text: str, argument: str) -> None:
     if not text or text[-1] == "," or not _TEXT.fullmatch(text):
         _refuse(text, argument)
+
+
+def _text_ranges(text: str, argument: str) -> list[tuple[int, int]]:
+    _check_text(text, argument)
+    pairs = []
     for item in text.split(","):
-        first, _, last = item.partition(":")
+        first, colon, last = item.partition(":")
         low = int(first)
-        high = int(last) if last else low
+        high = int(last) if colon else low
         if low > MAX_UID or high > MAX_UID:
             _refuse(item, argument)
-        yield (low, high) if low <= high else (high, low)
+        pairs.append((low, high) if low <= high else (high, low))
+    return pairs
 
 
 def _uid(value: object, argument: str) -> int:
@@ -93,6 +99,8 @@ class UidSet:
         if isinstance(uids, UidSet):
             self._set(uids._firsts, uids._lasts)  # noqa: SLF001 - of its own class
             return
+        if isinstance(uids, str) and self._fill_ascending(uids, argument):
+            return
         if isinstance(uids, int | str | range):
             pairs = sorted(_ranges(uids, argument))
         elif isinstance(uids, bytes | bytearray | memoryview) or not isinstance(uids, Iterable):
@@ -104,6 +112,22 @@ class UidSet:
                 return
             pairs = sorted(pair for item in items for pair in _ranges(item, argument))
         self._fill(pairs)
+
+    def _fill_ascending(self, text: str, argument: str) -> bool:
+        """From text as servers send it, with no pair made for each item; whether it was ascending and as short as can be."""
+        _check_text(text, argument)
+        firsts, lasts = array("I"), array("I")
+        end = -1
+        for item in text.split(","):
+            low, high = map(int, item.split(":")) if ":" in item else (int(item), 0)
+            high = high or low
+            if low <= end + 1 or high < low or high > MAX_UID:
+                return False
+            firsts.append(low)
+            lasts.append(high)
+            end = high
+        self._set(firsts, lasts)
+        return True
 
     def _fill_numbers(self, numbers: list[int], argument: str) -> None:
         if numbers[0] < 1 or numbers[-1] > MAX_UID:

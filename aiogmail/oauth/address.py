@@ -24,7 +24,7 @@ def check_address(address: str) -> str:
         raise ConfigurationError(f"address: expected an email address such as 'me@gmail.com', got {type(address).__name__}")
     local = address.rpartition("@")[0]
     # RFC 5321 section 4.5.3.1: 64 octets before the @, 254 in all. Asked first, so that no long input reaches the pattern.
-    if len(address) > 254 or len(local) > 64 or _ADDRESS.fullmatch(address) is None:
+    if len(address) > 254 or len(local) > 64 or not address.isprintable() or _ADDRESS.fullmatch(address) is None:
         shown = address if len(address) <= 80 else f"{address[:80]}…"
         raise ConfigurationError(f"address: expected an email address such as 'me@gmail.com', got {shown!r}")
     return address

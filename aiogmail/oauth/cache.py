@@ -146,7 +146,7 @@ class TokenCache:
         secret = token.access_token if isinstance(token, Token) else token
         who = address.lower()
         for entry in self._entries.values():
-            if entry.address.lower() == who and entry.token is not None and entry.token.access_token == secret:
+            if entry.identity[1] == who and entry.token is not None and entry.token.access_token == secret:
                 entry.rejected = secret
                 entry.drop()
 
@@ -223,7 +223,7 @@ class TokenCache:
                     return outcome
             elif entry.flight is not None and entry.flight is not flight:
                 continue  # a new login came meanwhile, and its refresh is under way
-            elif old is not None and entry.token is old:
+            elif old is not None and entry.token is old and entry.deadline - self._now() > FLOOR:
                 return old
             elif outcome is not None:
                 raise again(outcome, entry.retry_at - self._now())
@@ -299,8 +299,8 @@ class TokenCache:
             now = self._now()
             self._look(now)
             if self._refresher.unsaved and now >= self._flush_at:
-                self._flush_at = now + _FLUSH
                 await self._refresher.flush()
+                self._flush_at = self._now() + _FLUSH
             delay = max(self._heap[0][0] - now, 0.01) if self._heap and len(self._flights) < _AT_ONCE else _LOOK
             if self._refresher.unsaved:
                 delay = min(delay, _FLUSH)

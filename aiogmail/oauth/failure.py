@@ -18,6 +18,9 @@ from .token import BadReply, parse_object
 
 __all__ = ["Answer", "read_failure", "scrub"]
 
+_SHORTEST = 6  # what is shorter is no secret, and would tear holes into words
+# Google's access tokens, refresh tokens, client secrets and codes show what they are.
+_GOOGLES = re.compile(r"(?:ya29\.|\b1//|\bGOCSPX-|\b4/0)[\w\-./+=~%]{8,}")
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _LIKELY = (
@@ -182,6 +185,7 @@ def _skew(date: str, now: float | None) -> str:
 def scrub(text: str, secrets: Iterable[Secret] = ()) -> str:
     """A peer's words made fit for a message: no secret of ours, no control character, at most 300 characters."""
     for secret in secrets:
-        if secret:
+        if len(secret.reveal()) >= _SHORTEST:
             text = text.replace(secret.reveal(), "…")
+    text = _GOOGLES.sub("…", text)
     return "".join(char if char.isprintable() else " " for char in text[:300]).strip()

@@ -112,7 +112,26 @@ def _show(text: str) -> None:
 
 
 async def _ask(prompt: str) -> str:
-    return await asyncio.get_running_loop().run_in_executor(None, input, prompt)
+    """A line from stdin, cancellable where the event loop can watch it: a thread in ``input()`` would hold the program open."""
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    loop = asyncio.get_running_loop()
+    readable: asyncio.Future[None] = loop.create_future()
+    try:
+        stdin = sys.stdin.fileno()
+        loop.add_reader(stdin, _resolve, readable)
+    except (OSError, ValueError, AttributeError, NotImplementedError):  # a regular file, Windows, no stdin of the system's
+        return await loop.run_in_executor(None, sys.stdin.readline)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(stdin)
+    return sys.stdin.readline()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def login(
@@ -228,7 +247,7 @@ class _Redirect:
         self._port = port
         self._code: asyncio.Future[Secret | GmailError] = asyncio.get_running_loop().create_future()
         self._server: asyncio.Server | None = None
-        self._visits: set[asyncio.Task[None]] = set()
+        self._visits: dict[asyncio.Task[Any], asyncio.WriteTransport] = {}
 
     @property
     def uri(self) -> str:
@@ -246,11 +265,14 @@ class _Redirect:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        if self._visits:  # the page that says it is done is still on its way
-            await asyncio.wait(self._visits, timeout=1.0)
-        for visit in self._visits:
-            visit.cancel()
-        await asyncio.gather(*self._visits, return_exceptions=True)
+        try:
+            if self._visits:  # the page that says it is done is still on its way
+                await asyncio.wait(self._visits, timeout=1.0)
+        finally:
+            for transport in self._visits.values():
+                transport.abort()  # ends its task; one that is cancelled makes asyncio's streams complain on Python 3.11
+        if self._visits:
+            await asyncio.wait(self._visits)
         await self._server.wait_closed()
 
     async def code(self) -> Secret:
@@ -275,8 +297,8 @@ class _Redirect:
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._visits.add(task)
-        task.add_done_callback(self._visits.discard)
+        self._visits[task] = writer.transport
+        task.add_done_callback(self._visits.pop)
         try:
             async with asyncio.timeout(10):
                 head = await reader.readuntil(b"\r\n\r\n")

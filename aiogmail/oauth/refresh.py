@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -50,7 +51,7 @@ class Refresher:
         self._clock = clock
         self._ahead = refresh_ahead
         self._timeout = timeout
-        self._lease_ttl = 1.25 * timeout + 1.0  # longer than any exchange, or two would be at it
+        self._lease_ttl = 1.25 * timeout + 0.5  # longer than any exchange, or two would be at it
         self.unsaved: dict[str, StoredToken] = {}
 
     async def obtain(self, entry: Entry, want: float) -> Obtained:
@@ -104,7 +105,7 @@ class Refresher:
             raise ConfigurationError(f"{source}: expected (token, expires_at) with an aware datetime, got {expires_at!r}")
         left = min(expires_at.timestamp() - self._clock.wall(), MAX_LIFETIME)
         if left <= 0:
-            raise TokenEndpointError(f"{source} gave a token that expired {-left:.0f} s ago")
+            raise TokenEndpointError(f"{source} gave a token that expired {abs(left):.0f} s ago")
         return Obtained(Secret(text), left, left)
 
     # With a store
@@ -160,20 +161,32 @@ class Refresher:
         credentials: UserCredentials | ServiceAccountCredentials,
         stored: StoredToken | None,
     ) -> Obtained:
-        reply, used = await self._ask(entry, credentials, stored)
+        try:
+            reply, used = await self._ask(entry, credentials, stored)
+        except LoginRequired:
+            # A process that was stopped in between may have outlived its lease: then the line went on without it.
+            newer = await _bounded(store.load(key))
+            if newer is None or (stored is not None and newer.version <= stored.version):
+                raise
+            if (adopted := self._adopt(newer, entry, 0.0)) is not None:
+                return adopted
+            stored = newer
+            reply, used = await self._ask(entry, credentials, stored)
         there = 0 if stored is None else stored.version
         record = self._record(reply, used, _origin(credentials), max(there, entry.version) + 1)
         try:
             for _attempt in range(3):
                 if await _bounded(store.save(key, record, replaces=there)):
+                    self.unsaved.pop(key, None)
                     break
                 # Our lease ran out, and another has written since. The token that lives longer stays.
                 theirs = await _bounded(store.load(key))
                 if theirs is not None and theirs.expires_at >= record.expires_at and (adopted := self._adopt(theirs, entry, 0.0)):
                     return adopted
                 there = 0 if theirs is None else theirs.version
-                record = self._record(reply, used, record.origin, there + 1)
-            self.unsaved.pop(key, None)
+                record = replace(record, version=there + 1)
+            else:
+                self._keep(key, record, StoreUnavailable("others wrote each time in between"))
         except (StoreUnavailable, ConfigurationError) as trouble:
             self._keep(key, record, trouble)
         _remember(entry, credentials, record.refresh_token, record.version)
@@ -222,16 +235,7 @@ class Refresher:
         stored = await _bounded(store.load(key))
         if stored is None or stored.expires_at < record.expires_at:
             there = 0 if stored is None else stored.version
-            newer = StoredToken(
-                there + 1,
-                record.origin,
-                record.refresh_token,
-                record.access_token,
-                record.expires_at,
-                record.lifetime,
-                record.scopes,
-                record.token_type,
-            )
+            newer = replace(record, version=there + 1)
             if not await _bounded(store.save(key, newer, replaces=there)):
                 return  # another was faster: looked at again next time
         if self.unsaved.get(key) is record:
@@ -279,6 +283,9 @@ def _remember(entry: Entry, credentials: UserCredentials | ServiceAccountCredent
 
 
 def _obtained(reply: Reply, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
+    missing = [scope for scope in credentials.scopes if scope not in reply.scopes] if reply.scopes else []
+    if missing:  # a mail server's refusal will not say why: https://developers.google.com/gmail/imap/xoauth2-protocol
+        _log.warning("the token endpoint granted %s, but not %s: log in again if servers refuse the token", reply.scopes, missing)
     return Obtained(reply.access_token, reply.lifetime, reply.lifetime, reply.scopes or credentials.scopes, reply.token_type)
 
 

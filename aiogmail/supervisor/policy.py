@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import CommandError, ConnectFailed, GmailError, TokenEndpointError
-from ..ports import Effect, Outcome
+from aiogmail.errors import CommandError, ConnectFailed, GmailError, TokenEndpointError
+from aiogmail.ports import Effect, Outcome
 
 __all__ = ["MAX_REPLAYS", "Decision", "decide", "floor_of", "may_reopen"]
 
@@ -53,4 +53,3 @@ def floor_of(error: GmailError) -> float:
     if isinstance(error, CommandError | TokenEndpointError):
         return error.retry_after or 0.0
     return 0.0
-

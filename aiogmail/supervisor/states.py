@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..errors import StateError
+from aiogmail.errors import StateError
 
 __all__ = ["TABLE", "Happening", "State", "next_state"]
 

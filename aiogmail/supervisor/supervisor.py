@@ -11,9 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
-from ..errors import GmailError, StateError, TimedOut
-from ..ports import Effect
-from ..settings import Timeouts
+from aiogmail.errors import GmailError, StateError, TimedOut
+from aiogmail.ports import Effect
+from aiogmail.settings import Timeouts
+
 from .backoff import Backoff
 from .policy import decide, floor_of, may_reopen
 from .states import Happening, State, next_state
@@ -59,9 +60,7 @@ class Supervisor(Generic[S]):
         backoff: delays between openings that fail.
     """
 
-    def __init__(
-        self, open_session: Callable[[], Awaitable[S]], *, name: str, timeouts: Timeouts, backoff: Backoff | None = None
-    ) -> None:
+    def __init__(self, open_session: Callable[[], Awaitable[S]], *, name: str, timeouts: Timeouts, backoff: Backoff | None = None) -> None:
         self._open_session = open_session
         self._name = name
         self._timeouts = timeouts
@@ -301,5 +300,3 @@ class Supervisor(Generic[S]):
 
     def _jitter(self) -> float:
         return self._backoff.uniform()
-
-

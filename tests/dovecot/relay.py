@@ -21,7 +21,7 @@ class Submitted:
     content: bytes
 
 
-@dataclass(slots=True)
+@dataclass  # without slots: aiosmtpd looks at every member of its handler, and Python 3.11.2 stumbles over one that they make
 class Relay:
     """What was submitted, and what to answer.
 

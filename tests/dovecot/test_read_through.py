@@ -53,17 +53,21 @@ def test_every_message_comes_once_through_ten_lost_sessions_and_a_short_token(do
                 if not line.startswith(b"PLACE"):
                     result = json.loads(line)
                     continue
-                if how == "kick":
-                    ended += await dovecot.kick(address)
-                else:
+                if how == "bye":
                     proxy.bye()
-                    ended += 1
+                else:
+                    while not await dovecot.kick(address):  # two places close together: the next session is not logged in yet
+                        await asyncio.sleep(0.01)
+                ended += 1
             assert await child.wait() == 0
             child.stdin.close()
             return result, ended, endpoint.issued(address), proxy.accepted
 
     result, ended, issued, connections = run(main(), timeout=140)
-    assert [uid for uid, _ in result["seen"]] == list(range(1, MESSAGES + 1))
+    uids = [uid for uid, _ in result["seen"]]
+    missing = sorted(set(range(1, MESSAGES + 1)) - set(uids))
+    assert missing == [], (len(missing), missing[:5], missing[-5:], places, len(uids))
+    assert uids == list(range(1, MESSAGES + 1))
     assert [digest for _, digest in result["seen"]] == [message.sha256 for message in delivered]
     assert ended == CUTS
     assert connections == 1 + CUTS, "one connection, and one more for each that was ended"

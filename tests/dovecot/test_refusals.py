@@ -148,5 +148,3 @@ def test_a_server_that_is_none(dovecot, address):
             assert took < 1
 
     run(main())
-
-

@@ -212,7 +212,11 @@ def test_an_app_password_goes_by_plain_and_its_refusal_is_no_token_matter():
     ("reply", "kind", "words"),
     [
         ("NO [ALERT] Too many simultaneous connections. (Failure)", errors.TooManyConnections, "Too many"),
-        ("NO [ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page", errors.AccessDenied, "switch IMAP on"),
+        (
+            "NO [ALERT] Your account is not enabled for IMAP use. Please visit your Gmail settings page",
+            errors.AccessDenied,
+            "switch IMAP on",
+        ),
         ("NO [ALERT] IMAP access is disabled for your domain.", errors.AccessDenied, "administrator"),
         ("NO [ALERT] Please log in via your web browser: https://support.google.com/", errors.AccessDenied, "browser"),
         ("NO [ALERT] Application-specific password required: https://x (Failure)", errors.AccessDenied, "app password"),

@@ -91,34 +91,38 @@ class Site:
         self._server.close()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            await asyncio.sleep(0.001)
         await self._server.wait_closed()
 
     async def _accept(self, reader, writer):
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         self.connections += 1
-        self._tasks.add(asyncio.current_task())
         try:
-            request = await self._read(reader)
-            if request is None:
-                return
-            self.requests.append(request)
-            if self.raw is not None:
-                await self.raw(request, writer)
-            else:
-                reply = self.handler(request)
-                if inspect.isawaitable(reply):
-                    reply = await reply
-                writer.write(reply.encode())
-                await writer.drain()
-        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self._tasks.discard(asyncio.current_task())
+            await self._answer(reader, writer)
             writer.close()
-            try:
+            async with asyncio.timeout(1):
                 await writer.wait_closed()
-            except (ConnectionError, ssl.SSLError, asyncio.CancelledError):
-                pass
+        except (ConnectionError, ssl.SSLError, TimeoutError, asyncio.CancelledError):
+            pass  # a task of asyncio's streams must not end as cancelled: 3.11 complains of it
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader, writer):
+        request = await self._read(reader)
+        if request is None:
+            return
+        self.requests.append(request)
+        if self.raw is not None:
+            await self.raw(request, writer)
+            return
+        reply = self.handler(request)
+        if inspect.isawaitable(reply):
+            reply = await reply
+        writer.write(reply.encode())
+        await writer.drain()
 
     async def _read(self, reader):
         try:

@@ -7,11 +7,12 @@ import binascii
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ... import sasl
-from ...errors import AccessDenied, GmailError, TokenRefused
-from ...secret import Secret
-from ...settings import Timeouts
-from ..wire import Atom, Capability, Continuation, Response, Tagged
+from aiogmail import sasl
+from aiogmail.errors import AccessDenied, GmailError, TokenRefused
+from aiogmail.imap.wire import Atom, Capability, Continuation, Response, Tagged
+from aiogmail.secret import Secret
+from aiogmail.settings import Timeouts
+
 from .base import Command
 from .session import capabilities_of
 

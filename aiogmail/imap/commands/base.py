@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from ...errors import GmailError
-from ...ports import Effect
-from ...settings import Timeouts
-from ..wire import Continuation, Response, Tagged
+from aiogmail.errors import GmailError
+from aiogmail.imap.wire import Continuation, Response, Tagged
+from aiogmail.ports import Effect
+from aiogmail.settings import Timeouts
+
 from .failures import command_error
 
 __all__ = ["Command"]
@@ -27,6 +28,7 @@ class Command(Generic[T]):
         waits: it is written only when no other command is on the wire.
         blocks: nothing is written behind it until its tagged reply has come.
         bulk: its reply may carry bodies or many rows: it is held to progress and a least rate instead of one deadline.
+        patient: its reply may be held back while rows that have come wait for their consumer.
         droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
     """
 
@@ -35,6 +37,7 @@ class Command(Generic[T]):
     waits: ClassVar[bool] = False
     blocks: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
+    patient: ClassVar[bool] = False
     droppable: ClassVar[bool] = True
 
     def arguments(self) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ...errors import (
+from aiogmail.errors import (
     AccessDenied,
     CommandError,
     Conflict,
@@ -21,7 +21,7 @@ from ...errors import (
     TooManyConnections,
     Unavailable,
 )
-from ..wire import ResponseCode, Status, Tagged
+from aiogmail.imap.wire import ResponseCode, Status, Tagged
 
 __all__ = ["bye_error", "command_error"]
 
@@ -38,19 +38,19 @@ _BY_CODE: dict[str, type[CommandError]] = {
 }
 
 _BY_WORDS: tuple[tuple[re.Pattern[str], type[CommandError]], ...] = (
-    (re.compile(r"mailbox doesn't exist|unknown mailbox", re.I), MailboxNotFound),  # Dovecot 2.3 gives no code
-    (re.compile(r"too many simultaneous connections", re.I), TooManyConnections),
-    (re.compile(r"maximum number of connections", re.I), TooManyConnections),
-    (re.compile(r"exceeded (command or )?bandwidth limits|exceeded command", re.I), OverQuota),
-    (re.compile(r"temporary system (problem|error)|system error", re.I), Unavailable),
+    (re.compile(r"mailbox doesn't exist|unknown mailbox", re.IGNORECASE), MailboxNotFound),  # Dovecot 2.3 gives no code
+    (re.compile(r"too many simultaneous connections", re.IGNORECASE), TooManyConnections),
+    (re.compile(r"maximum number of connections", re.IGNORECASE), TooManyConnections),
+    (re.compile(r"exceeded (command or )?bandwidth limits|exceeded command", re.IGNORECASE), OverQuota),
+    (re.compile(r"temporary system (problem|error)|system error", re.IGNORECASE), Unavailable),
 )
 
 _DENIED: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"not enabled for IMAP", re.I), "switch IMAP on in Gmail's settings, under Forwarding and POP/IMAP"),
-    (re.compile(r"disabled for your domain", re.I), "ask the Workspace administrator to allow IMAP"),
-    (re.compile(r"web (browser|login)", re.I), "sign in once in a browser from this network, then try again"),
-    (re.compile(r"application-specific password", re.I), "use OAuth, or an app password with AppPassword"),
-    (re.compile(r"insufficient (scope|permission)", re.I), "ask consent for the scope https://mail.google.com/"),
+    (re.compile(r"not enabled for IMAP", re.IGNORECASE), "switch IMAP on in Gmail's settings, under Forwarding and POP/IMAP"),
+    (re.compile(r"disabled for your domain", re.IGNORECASE), "ask the Workspace administrator to allow IMAP"),
+    (re.compile(r"web (browser|login)", re.IGNORECASE), "sign in once in a browser from this network, then try again"),
+    (re.compile(r"application-specific password", re.IGNORECASE), "use OAuth, or an app password with AppPassword"),
+    (re.compile(r"insufficient (scope|permission)", re.IGNORECASE), "ask consent for the scope https://mail.google.com/"),
 )
 
 

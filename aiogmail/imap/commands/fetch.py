@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..uidset import UidSet
-from ..wire import Fetch, Raw, Response, Tagged
+from aiogmail.imap.uidset import UidSet
+from aiogmail.imap.wire import Fetch, Raw, Response, Tagged
+
 from .base import Command
 
 __all__ = ["UidFetch", "reply_name"]
@@ -35,6 +36,7 @@ class UidFetch(Command[UidSet]):
 
     name = "UID FETCH"
     bulk = True
+    patient = True
 
     def __init__(self, uids: UidSet, items: Sequence[str], on_row: Callable[[Fetch], None], *, small: bool = True) -> None:
         self.left = set(uids)

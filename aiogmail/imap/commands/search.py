@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..uidset import UidSet
-from ..wire import Atom, Esearch, Response, Search, Tagged
+from aiogmail.imap.uidset import UidSet
+from aiogmail.imap.wire import Atom, Esearch, Response, Search, Tagged
+
 from .base import Command
 
 __all__ = ["UidSearch"]
@@ -45,7 +46,7 @@ class UidSearch(Command[UidSet]):
             return True
         if isinstance(response, Esearch):
             found = response.items.get("ALL")
-            if found is not None:
+            if isinstance(found, UidSet):
                 self._found |= found
             return True
         return False

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...errors import GmailError, MailboxChanged, ProtocolError
-from ..wire import Exists, Flags, Mailbox, Recent, Response, Status, Tagged
+from aiogmail.errors import GmailError, MailboxChanged, ProtocolError
+from aiogmail.imap.wire import Exists, Flags, Mailbox, Recent, Response, Status, Tagged
+
 from .base import Command
 
 __all__ = ["MailboxState", "Select"]
@@ -15,7 +16,7 @@ __all__ = ["MailboxState", "Select"]
 
 @dataclass(frozen=True, slots=True)
 class MailboxState:
-    """What the server said of a mailbox when it was selected, kept up with what it tells since.
+    r"""What the server said of a mailbox when it was selected, kept up with what it tells since.
 
     Attributes:
         exists: messages in the mailbox.
@@ -24,7 +25,7 @@ class MailboxState:
         highestmodseq: the highest mod-sequence; of the whole account on Gmail; ``None`` if the server has none.
         readonly: whether flags and labels cannot be changed.
         flags: flags in use.
-        permanent_flags: flags that can be changed; ``\\*`` means new keywords can be made.
+        permanent_flags: flags that can be changed; ``\*`` means new keywords can be made.
     """
 
     exists: int = 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from ...settings import Timeouts
-from ..wire import Capability, Id, Response, Status, Tagged
+from aiogmail.imap.wire import Capability, Id, Quoted, Response, Status, Tagged
+from aiogmail.settings import Timeouts
+
 from .base import Command
 
 __all__ = ["CapabilityCommand", "IdCommand", "Logout", "Noop", "capabilities_of"]
@@ -15,8 +16,7 @@ __all__ = ["CapabilityCommand", "IdCommand", "Logout", "Noop", "capabilities_of"
 def capabilities_of(tagged: Tagged | Status) -> frozenset[str] | None:
     """The capabilities in a ``[CAPABILITY …]`` response code, if there is one."""
     if tagged.code is not None and tagged.code.name == "CAPABILITY":
-        names: frozenset[str] = tagged.code.args[0]
-        return names
+        return cast("frozenset[str]", tagged.code.args[0])
     return None
 
 
@@ -48,7 +48,7 @@ class IdCommand(Command[Mapping[str, str | None]]):
         self._theirs: Mapping[str, str | None] = {}
 
     def arguments(self) -> Sequence[Any]:
-        return (tuple(word for pair in self._items.items() for word in pair),) if self._items else (None,)
+        return (tuple(Quoted(word) for pair in self._items.items() for word in pair),) if self._items else (None,)
 
     def take(self, response: Response) -> bool:
         if isinstance(response, Id):
@@ -84,5 +84,3 @@ class Logout(Command[None]):
 
     def patience(self, timeouts: Timeouts) -> float | None:
         return timeouts.logout
-
-

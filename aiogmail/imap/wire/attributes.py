@@ -13,7 +13,7 @@ from .envelope import Envelope
 from .scanner import Scanner
 from .structure import read_structure
 
-__all__ = ["decode_date", "decode_labels", "decode_value", "read_attributes"]
+__all__ = ["KNOWN", "decode_date", "decode_labels", "decode_value", "read_attributes"]
 
 _MAX_UID = 0xFFFF_FFFF
 _DATE = re.compile(rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})")
@@ -149,3 +149,6 @@ _DECODERS: dict[str, Callable[[Scanner], object]] = {
     "RFC822.HEADER": Scanner.nstring,
     "RFC822.TEXT": Scanner.nstring,
 }
+
+KNOWN = ("X-GM-LABELS", *_DECODERS)
+"""Attributes whose values have a shape of their own; every other may hold any value."""

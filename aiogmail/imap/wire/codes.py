@@ -14,7 +14,7 @@ from .scanner import Scanner
 __all__ = ["flags", "read_text", "uid_set"]
 
 # PERMANENTFLAGS and BADCHARSET come first: Gmail's flags may hold brackets, a charset may be quoted.
-_CODE = re.compile(rb'\[([^\x00-\x20\x7f\[\]()"]++)(?: (\([^()\r\0]*+\)|[^\]\r\0]*+))?+\] ?+', re.DOTALL)
+_CODE = re.compile(rb'\[([^\x00-\x20\x7f\[\]()"]++)(?: (\([^()\r\0]*+\)(?=\])|[^\]\r\0]*+))?+\] ?+', re.DOTALL)
 _FLAGS = re.compile(rb'\(([^()"{\x00-\x1f\x7f]*+)\)')
 _UIDS = re.compile(rb"[0-9]{1,10}+(?::[0-9]{1,10}+)?+(?:,[0-9]{1,10}+(?::[0-9]{1,10}+)?+)*+")
 

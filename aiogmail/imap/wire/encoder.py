@@ -27,7 +27,7 @@ Segment = tuple[bytes | memoryview, ...]
 
 _TAG = re.compile(r"[A-Za-z0-9]{1,32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*(?: [A-Za-z0-9][A-Za-z0-9.\-]*)*")
-_ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
+_ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\[\]]+')  # brackets are legal, and not every server thinks so
 _QUOTABLE = re.compile(rb"[\x20-\x7e]*")
 _QUOTABLE_UTF8 = re.compile(rb"[^\x00-\x1f\x7f]*")
 _MAX_QUOTED = 1024  # longer strings are literals: no server's line buffer is tried
@@ -94,10 +94,13 @@ def encode_command(
     writer.text(f"{tag} {name}".encode("ascii"))
     for place, value in enumerate(args, 1):
         writer.text(b" ")
+        refused = ""
         try:
             writer.value(value)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{name}, argument {place}: {error}") from None
+            refused = str(error)
+        if refused:  # raised here, so that no frame that held a secret hangs on the error
+            raise ConfigurationError(f"{name}, argument {place}: {refused}")
     return writer.finish()
 
 
@@ -230,7 +233,7 @@ def _write_secret(writer: _Writer, value: Secret) -> None:
     try:
         octets = value.reveal().encode("utf-8")
     except UnicodeEncodeError:
-        raise ConfigurationError("Secret: expected text without lone surrogates") from None
+        refuse("Secret", "text without lone surrogates", value)
     writer.string(octets, secret=True)
 
 

@@ -19,6 +19,7 @@ _ADDRESSES = rb"(?:" + NIL + rb"|\((?:" + _ADDRESS + rb" ?+)++\))"
 ENVELOPE = rb"\(" + rb" ".join(rb"(" + field + rb")" for field in [_NSTRING] * 2 + [_ADDRESSES] * 6 + [_NSTRING] * 2) + rb"\)"
 _ADDRESS_TOKENS = re.compile(rb"\(" + rb" ".join([rb"(" + _NSTRING + rb")"] * 4) + rb"\)")
 _PLAIN_ADDRESS = re.compile(rb"\(" + rb" ".join([rb'(?:NIL|"([^"\\]*+)")'] * 4) + rb"\)")  # nothing to unquote
+_tuple = tuple.__new__
 _QUOTE = 0x22
 _LF = 0x0A
 
@@ -118,7 +119,7 @@ class Envelope:
         while (position := text.find(b"(", position + 1, end)) > 0:  # past the bracket of the list, the space between addresses
             plain = _PLAIN_ADDRESS.match(text, position)
             if plain is not None:
-                found.append(Address._make(plain.groups()))
+                found.append(_tuple(Address, plain.groups()))
                 position = plain.end() - 1
             else:
                 other = _ADDRESS_TOKENS.match(text, position)

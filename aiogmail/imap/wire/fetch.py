@@ -11,19 +11,18 @@ import functools
 import re
 from typing import Final
 
-from .attributes import decode_date, decode_labels, decode_value, read_attributes
+from .attributes import KNOWN, decode_date, decode_labels, decode_value, read_attributes
 from .envelope import ENVELOPE, Envelope
 from .responses import Response
-from .scanner import LITERAL, NIL, NUMBER, QUOTED, STRING, Scanner, nested, unquote
+from .scanner import FLAT_DEPTH, LITERAL, NIL, NUMBER, QUOTED, STRING, Scanner, nested, unquote
 
 __all__ = ["Fetch", "FetchReader"]
 
 _UID = rb"[1-9][0-9]{0,9}+"
-_FAST_DEPTH = 9  # deeper lists go the slow road; Python's patterns cannot recurse
 _MEMO = 4096
 _MEMO_SIZE = 256
 _ANY_STRING = rb"(?:" + NIL + rb"|" + STRING + rb")"
-_KNOWN = rb"(?!(?:UID|FLAGS|MODSEQ|X-GM-THRID|X-GM-MSGID|X-GM-LABELS|RFC822\.SIZE|INTERNALDATE|ENVELOPE|BODYSTRUCTURE|BODY)[ \[])"
+_UNKNOWN = b"(?!(?:" + b"|".join(re.escape(name.encode()) for name in KNOWN) + rb")[ \[])[A-Z][A-Z0-9.\-]*+"
 
 # Names of the groups of a row, in order. ENVELOPE has ten of its own.
 _GROUPS: Final = {
@@ -51,7 +50,7 @@ def _row(depth: int) -> re.Pattern[bytes]:
     """The pattern of a row; ``depth`` bounds the lists within its parentheses."""
     if depth < 3:  # an envelope's own
         return re.compile(rb"(?!)")
-    any_list = nested(min(depth, _FAST_DEPTH))
+    any_list = nested(min(depth, FLAT_DEPTH))
     other = rb"(?:[^()\"{~\x00-\x20\x7f][^()\"{\x00-\x20\x7f]*+|" + STRING + rb"|" + any_list + rb")"
     attributes = rb"|".join(
         (
@@ -65,7 +64,7 @@ def _row(depth: int) -> re.Pattern[bytes]:
             rb"BODYSTRUCTURE (" + any_list + rb")",
             # one section a row: the second makes the row unusual
             rb"(?(%d)(?!)|BODY(\[[A-Za-z0-9.\- ()]*+\](?:<[0-9]{1,20}+>)?+) (" % _SECTION + _ANY_STRING + rb"))",
-            _KNOWN + rb"([A-Z][A-Z0-9.\-]*+) " + other,
+            _UNKNOWN + rb" " + other,
         )
     )
     return re.compile(rb"\* (" + _UID + rb") FETCH \((?:(?:" + attributes + rb")(?: |(?=\)))){1,64}\)")

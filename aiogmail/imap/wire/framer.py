@@ -7,7 +7,6 @@ the start of the next one, and every size is charged before its bytes arrive.
 
 from __future__ import annotations
 
-import io
 import itertools
 import re
 
@@ -20,6 +19,9 @@ Frame = bytes | tuple[bytes, tuple[bytes, ...]]
 """A response without its last CRLF; with its literals where it has any: see :class:`aiogmail.imap.wire.responses.Response`."""
 
 SCRATCH = 64 * 1024
+_BLOCK = 1024 * 1024
+_LARGE_PIECE = 1024
+_NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
@@ -44,33 +46,36 @@ class Framer:
         self._lines_size = 0
         self._literals: list[bytes] = []
         self._literals_size = 0
-        self._sink: io.BytesIO | None = None  # the incomplete literal
-        self._view = memoryview(b"")
-        self._filled = 0
+        self._pieces: list[bytearray | memoryview] = []  # of the incomplete literal
+        self._missing = 0  # and how much of it is to come
+        self._room = _NOTHING  # where that is received
         self._scratch = memoryview(bytearray(SCRATCH))
 
     @property
     def pending(self) -> int:
         """Bytes of the response that is not complete yet."""
-        complete = self._lines_size + sum(map(len, self._literals))
-        return len(self._held) + len(self._tail) + complete + self._filled
+        announced = self._literals_size - _LITERAL_OVERHEAD * len(self._lines)
+        return len(self._held) + len(self._tail) + self._lines_size + announced - self._missing
 
     @property
     def mid_response(self) -> bool:
         return bool(self._held or self._tail or self._lines)
 
     def get_buffer(self) -> memoryview:
-        """Where the next bytes belong: the rest of a large literal, else a scratch buffer."""
-        rest = self._view[self._filled :]
-        return rest if len(rest) >= SCRATCH else self._scratch
+        """Where the next bytes belong: a block of a large literal, else a scratch buffer."""
+        if len(self._room) < SCRATCH:
+            self._room = memoryview(bytearray(min(self._missing, _BLOCK))) if self._missing >= SCRATCH else _NOTHING
+        return self._room or self._scratch
 
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
-        if len(self._view) - self._filled < SCRATCH:
+        if not self._room:
             return self.feed(bytes(self._scratch[:count]))
         self.received += count
-        self._filled += count
-        self._finish_literal()
+        self._pieces.append(self._room[:count])
+        self._room = self._room[count:]
+        self._missing -= count
+        self._end_literal()
         return []
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -79,6 +84,7 @@ class Framer:
         if self.error is not None:
             return frames
         self.received += len(data)
+        self._room = _NOTHING
         if self._held:
             data = self._held + data
             self._held = b""
@@ -86,22 +92,22 @@ class Framer:
             self._frame(data, frames)
         except ProtocolError as error:
             self.error = error
-            self._drop()
+            self.drop()
         return frames
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         """Nothing of what is held will ever be used."""
         self._held = b""
         self._tail = bytearray()
         self._lines, self._lines_size = [], 0
         self._literals, self._literals_size = [], 0
-        self._sink, self._view, self._filled = None, memoryview(b""), 0
+        self._pieces, self._missing, self._room = [], 0, _NOTHING
 
     def _frame(self, data: bytes, frames: list[Frame]) -> None:
         position = 0
-        if self._sink is not None:
+        if self._missing:
             position = self._fill_literal(data, 0)
-            if self._sink is not None:
+            if self._missing:
                 return
         while (marker := data.find(b"}\r\n", position)) >= 0:
             lines = data[position : marker + 1].split(_CRLF)
@@ -117,8 +123,7 @@ class Framer:
             self._lines.append(last)
             end = position + size
             if end > len(data):
-                self._sink = io.BytesIO(bytes(size))
-                self._view = self._sink.getbuffer()
+                self._missing = size
                 self._fill_literal(data, position)
                 return
             self._literals.append(data[position:end])
@@ -181,17 +186,22 @@ class Framer:
         return size
 
     def _fill_literal(self, data: bytes, position: int) -> int:
-        count = min(len(data) - position, len(self._view) - self._filled)
-        self._view[self._filled : self._filled + count] = memoryview(data)[position : position + count]
-        self._filled += count
-        self._finish_literal()
-        return position + count
+        """Takes what these bytes hold of it, large pieces without copying them. Returns where to go on."""
+        piece = memoryview(data)[position : position + self._missing]
+        if len(piece) >= _LARGE_PIECE:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(self._pieces[-1], bytearray):
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(bytearray(piece))
+        self._missing -= len(piece)
+        self._end_literal()
+        return position + len(piece)
 
-    def _finish_literal(self) -> None:
-        if self._sink is not None and self._filled == len(self._view):
-            # BytesIO gives its buffer itself, not a copy: the octets were received where they stay.
-            self._literals.append(self._sink.getvalue())
-            self._sink, self._view, self._filled = None, memoryview(b""), 0
+    def _end_literal(self) -> None:
+        if not self._missing:
+            self._literals.append(b"".join(self._pieces))
+            self._pieces = []
 
     def _check_line(self, size: int) -> None:
         if size > self._line_limit:

@@ -11,7 +11,7 @@ from aiogmail.settings import Limits
 from .codes import read_text
 from .fetch import FetchReader
 from .framer import Frame, Framer
-from .responses import Continuation, Response, Status, Tagged, Unknown
+from .responses import Continuation, Expunge, Response, Status, Tagged, Unknown
 from .scanner import Scanner, excerpt
 from .untagged import NUMBERED, PLAIN
 
@@ -93,7 +93,9 @@ class ResponseParser:
 
     def feed_eof(self) -> bool:
         """The connection ended. Whether that cut a response, whose bytes are dropped."""
-        return self._framer.mid_response
+        cut = self._framer.mid_response
+        self._framer.drop()
+        return cut
 
     def _raise_error(self) -> None:
         if self.error is not None:
@@ -161,25 +163,29 @@ class ResponseParser:
         match = _UNTAGGED.match(text)
         if match is None:
             raise ProtocolError(f"the server broke the IMAP grammar: expected a response, got {excerpt(text, 0)}")
-        number = None if match[1] is None else int(match[1])
         name = match[2].decode("utf-8", "replace").upper()
+        if match[1] is not None:
+            return self._numbered(int(match[1]), name, text, literals, match.end())
+        if name in _STATUS:
+            code, words = read_text(Scanner(text, (), match.end(), self._depth))
+            return Status(cast("Literal['OK', 'NO', 'BAD', 'BYE', 'PREAUTH']", name), code, words, raw=text)
+        read = PLAIN.get(name)
+        if read is None:
+            return Unknown(name, text[match.end() :], None, raw=text, literals=literals)
         scanner = Scanner(text, literals, match.end(), self._depth)
-        if number is None:
-            if name in _STATUS:
-                code, words = read_text(scanner)
-                return Status(cast("Literal['OK', 'NO', 'BAD', 'BYE', 'PREAUTH']", name), code, words, raw=text)
-            read = PLAIN.get(name)
-            if read is not None:
-                response = read(scanner, name, self._utf8)
-                scanner.end()
-                return response
-        elif name == "FETCH":
-            if number == 0:
-                scanner.fail("a message number of 1 or more before this place")
-            scanner.depth = self._depth - 1
+        response = read(scanner, name, self._utf8)
+        scanner.end()
+        return response
+
+    def _numbered(self, number: int, name: str, text: bytes, literals: tuple[bytes, ...], position: int) -> Response:
+        """``* n WORD``, read up to after the word."""
+        kind = NUMBERED.get(name)
+        if kind is None and name != "FETCH":
+            return Unknown(name, text[position:], number, raw=text, literals=literals)
+        scanner = Scanner(text, literals, position, self._depth - 1)  # FETCH's own list is the first
+        if number < 1 and (kind is None or kind is Expunge):
+            scanner.fail("a message number of 1 or more before this place")
+        if kind is None:
             return self._fetch.walk(scanner)
-        elif name in NUMBERED:
-            response = NUMBERED[name](scanner, number, self._utf8)
-            scanner.end()
-            return response
-        return Unknown(name, text[match.end() :], number, raw=text, literals=literals)
+        scanner.end()
+        return kind(number, raw=text)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from aiogmail.errors import LimitExceeded, ProtocolError
 
-__all__ = ["LITERAL", "NIL", "NUMBER", "QUOTED", "STRING", "Scanner", "Value", "excerpt", "nested", "unquote"]
+__all__ = ["FLAT_DEPTH", "LITERAL", "NIL", "NUMBER", "QUOTED", "STRING", "Scanner", "Value", "excerpt", "nested", "unquote"]
 
 # number, atom, NIL, string or list of these; a list nests, which no type says without costing every reader a cast
 Value = int | str | bytes | tuple["Value", ...] | None
@@ -30,8 +30,11 @@ _ATOM = re.compile(rb'[^()"{\x00-\x20\x7f]++')
 _SECTION_ATOM = re.compile(rb'[^()"{\x00-\x20\x7f\[\]]++')
 _NUMBER = re.compile(NUMBER + rb"(?![0-9])")
 _STRING = re.compile(rb"(" + QUOTED + rb")|~?" + LITERAL)
-_TOKEN = re.compile(rb' *+(?:(\()|(\))|([^()"{~\x00-\x20\x7f][^()"{\x00-\x20\x7f]*+|~(?!\{)[^()"{\x00-\x20\x7f]*+)|(~?+\{|"))')
+_WORD = rb'(?:[^()"{~\x00-\x20\x7f]|~(?!\{))[^()"{\x00-\x20\x7f]*+'  # a tilde before a literal belongs to that
+_TOKEN = re.compile(rb" *+(?:(\()|(\))|(" + _WORD + rb')|(~?+\{|"))')
+_TOKENS = re.compile(rb"[()]|" + QUOTED + rb"|" + _WORD + rb"|~?" + LITERAL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_OPEN, _CLOSE, _QUOTE, _LF = b'()"\n'
 
 
 def nested(depth: int) -> bytes:
@@ -41,6 +44,11 @@ def nested(depth: int) -> bytes:
         inner = b"|" + pattern if pattern else b""
         pattern = rb"\((?:" + BETWEEN + b"|" + QUOTED + b"|" + LITERAL + inner + rb")*+\)"
     return pattern
+
+
+FLAT_DEPTH = 9
+"""Lists that are no deeper are taken whole by a pattern; patterns cannot recurse, deeper ones are walked."""
+_LIST = re.compile(nested(FLAT_DEPTH))
 
 
 def unquote(quoted: bytes) -> bytes:
@@ -156,6 +164,36 @@ class Scanner:
 
     def value(self) -> Value:
         """Anything: number → int, atom → str, NIL → None, string → bytes, list → tuple."""
+        if self.depth >= FLAT_DEPTH:
+            match = _LIST.match(self.text, self.position)
+            if match is not None:
+                self.position = match.end()
+                return self._flat_list(_TOKENS.findall(self.text, match.start(), match.end()))
+        return self._deep_value()
+
+    def _flat_list(self, tokens: list[bytes]) -> Value:
+        """A list that a pattern took: its tokens need no further check."""
+        stack: list[list[Value]] = []
+        values: list[Value] = []
+        for token in tokens:
+            first = token[0]
+            if first == _QUOTE:
+                values.append(unquote(token) if b"\\" in token else token[1:-1])
+            elif first == _OPEN:
+                stack.append(values)
+                values = []
+            elif first == _CLOSE:
+                complete = tuple(values)
+                values = stack.pop()
+                values.append(complete)
+            elif token[-1] == _LF:
+                values.append(self.literals[self._literal])
+                self._literal += 1
+            else:
+                values.append(None if token == b"NIL" else _plain(token))
+        return values[0]
+
+    def _deep_value(self) -> Value:
         stack: list[list[Value]] = []
         while True:
             match = _TOKEN.match(self.text, self.position)

@@ -74,20 +74,6 @@ def _word(value: Value, scanner: Scanner) -> str:
     return value
 
 
-def _exists(scanner: Scanner, number: int, _utf8: bool) -> Response:
-    return Exists(number, raw=scanner.text)
-
-
-def _recent(scanner: Scanner, number: int, _utf8: bool) -> Response:
-    return Recent(number, raw=scanner.text)
-
-
-def _expunge(scanner: Scanner, number: int, _utf8: bool) -> Response:
-    if number < 1:
-        scanner.fail("a message number of 1 or more")
-    return Expunge(number, raw=scanner.text)
-
-
 def _capability(scanner: Scanner, _name: str, _utf8: bool) -> Response:
     return Capability(_names(scanner), raw=scanner.text)
 
@@ -244,7 +230,7 @@ def _id(scanner: Scanner, _name: str, _utf8: bool) -> Response:
     return Id(items, raw=scanner.text, literals=scanner.literals)
 
 
-NUMBERED: dict[str, Callable[[Scanner, int, bool], Response]] = {"EXISTS": _exists, "RECENT": _recent, "EXPUNGE": _expunge}
+NUMBERED: dict[str, type[Exists | Recent | Expunge]] = {"EXISTS": Exists, "RECENT": Recent, "EXPUNGE": Expunge}
 """By the word after a number; FETCH has a file of its own."""
 
 PLAIN: dict[str, Callable[[Scanner, str, bool], Response]] = {

@@ -90,6 +90,8 @@ class FileTokenStore:
 
     def __init__(self, path: str | os.PathLike[str], *, cipher: Cipher | None = None) -> None:
         try:
+            if "\0" in os.fsdecode(path):
+                raise ValueError("it holds a NUL")
             self._path = Path(path).expanduser().absolute()
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigurationError(f"path: expected a file name, got {path!r}: {error}") from None

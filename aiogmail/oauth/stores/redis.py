@@ -77,8 +77,9 @@ class RedisTokenStore:
             version, data = b"", b""
         if version is None and data is None:
             return None
+        plain = self._unseal(data)
         try:
-            record = from_json(self._unseal(data))
+            record = from_json(plain)
             if str(record.version).encode() != version:
                 raise ValueError("its two versions differ")
         except ValueError as error:
@@ -112,10 +113,8 @@ class RedisTokenStore:
     def _name(self, key: str) -> str:
         return f"{self._prefix}{hashlib.sha256(key.encode()).hexdigest()[:40]}"
 
-    def _unseal(self, data: bytes | None) -> bytes:
-        if data is None:
-            raise ValueError("no data")
-        if self._cipher is None:
+    def _unseal(self, data: bytes | None) -> bytes | None:
+        if self._cipher is None or not data:
             return data
         try:
             return self._cipher.decrypt(data)

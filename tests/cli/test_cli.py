@@ -1,0 +1,100 @@
+"""The command line as a person meets it."""
+
+import asyncio
+import io
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import aiogmail
+from aiogmail import cli, errors
+from aiogmail.cli import app as app_module
+from aiogmail.cli.demo import Story, run_demo
+
+
+def test_the_demo_tells_of_sessions_that_expire_and_ends_well_within_ten_seconds():
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "aiogmail.cli", "demo"], capture_output=True, text=True, timeout=30, check=False
+    )
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "BYE Session expired, please login again." in done.stdout
+    assert re.search(r"session [23] opened", done.stdout)
+    assert "2000 / 2000" in done.stdout
+    assert "0, 0, 0" in done.stdout
+    assert took < 10, "the demo is promised to end in ten seconds"
+
+
+def test_the_story_is_counted_by_the_ledger():
+    out = io.StringIO()
+    story = asyncio.run(run_demo(Console(file=out, width=120), messages=300))
+    assert story.is_good
+    assert story.delivered == story.received == 300
+    assert story.expired >= 1
+    assert story.connections == story.expired + 1
+    assert story.tokens >= 2
+    assert "300 / 300" in out.getvalue()
+
+
+@pytest.mark.parametrize("bad", [{"twice": 1}, {"missing": 1}, {"altered": 1}, {"received": 9}])
+def test_a_story_that_went_wrong_is_no_good(bad):
+    good = {
+        "delivered": 10,
+        "received": 10,
+        "twice": 0,
+        "missing": 0,
+        "altered": 0,
+        "connections": 2,
+        "expired": 1,
+        "tokens": 2,
+        "seconds": 1.0,
+    }
+    assert Story(**good).is_good
+    assert not Story(**(good | bad)).is_good
+
+
+def test_version_and_help():
+    runner = CliRunner()
+    assert runner.invoke(app_module.app, ["--version"]).output == f"aiogmail {aiogmail.__version__}\n"
+    assert "demo" in runner.invoke(app_module.app, ["--help"]).output
+
+
+@pytest.mark.parametrize(("failure", "code"), [(errors.ConnectFailed("no way"), 1), (KeyboardInterrupt(), 130)])
+def test_what_goes_wrong_is_one_line_and_an_exit_code(monkeypatch, failure, code):
+    async def fail(console, *, messages):
+        raise failure
+
+    monkeypatch.setattr(app_module, "run_demo", fail)
+    result = CliRunner().invoke(app_module.app, ["demo"])
+    assert result.exit_code == code
+    if code == 1:
+        assert "aiogmail: no way" in result.output
+
+
+def test_a_bad_story_is_a_failure(monkeypatch):
+    async def tell(console, *, messages):
+        return Story(10, 9, 0, 1, 0, 1, 0, 1, 1.0)
+
+    monkeypatch.setattr(app_module, "run_demo", tell)
+    assert CliRunner().invoke(app_module.app, ["demo"]).exit_code == 1
+
+
+def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "aiogmail.cli.app")
+    with pytest.raises(SystemExit, match=r"pip install 'aiogmail\[cli\]'"):
+        cli.main()
+
+
+def test_main_runs_the_app(monkeypatch):
+    called = []
+    monkeypatch.setattr(app_module, "app", lambda: called.append(True))
+    cli.main()
+    assert called

@@ -1,0 +1,309 @@
+"""A fetch against the emulator, whose ledger and mailbox say what must have come."""
+
+import asyncio
+import gc
+import random
+from dataclasses import replace
+
+import pytest
+
+from aiogmail import Gmail, Limits, MailboxChanged, NotFetched, Q, StateError, errors
+from aiogmail.imap.commands import UidFetch, reply_name
+from aiogmail.imap.uidset import UidSet
+from aiogmail.testing import Fault, GmailEmulator
+from tests.support.aio import run
+
+ADDRESS = "me@gmail.com"
+
+
+@pytest.fixture(autouse=True)
+def _no_backoff(monkeypatch):
+    """Sessions that are cut again and again are opened again at once: the delays are tested with the supervisor."""
+    monkeypatch.setattr("aiogmail.supervisor.backoff.Backoff.next", lambda self, floor=0.0: floor)
+
+
+def fill(account, count, chance, largest=3000):
+    for number in range(count):
+        body = b"x" * chance.randrange(10, largest)
+        account.deliver(b"Subject: %d\r\nMessage-ID: <%d@x.example>\r\n\r\n" % (number, number) + body + b"\r\n")
+    return [message.raw for message in account.messages]
+
+
+def imap_connections(server):
+    return [connection for connection in server.ledger.connections if connection.protocol == "imap"]
+
+
+async def with_inbox(test, *, count=50, seed=0, largest=3000, limits=None, readonly=False):
+    async with GmailEmulator(seed=seed) as server:
+        account = server.add_account(ADDRESS)
+        raws = fill(account, count, random.Random(seed), largest)
+        settings = replace(server.settings, limits=limits or Limits())
+        async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox("INBOX", readonly) as inbox:
+            return await test(server, account, inbox, raws)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_is_cut_every_row_comes_once_and_in_order(seed):
+    """Sessions ended at random places of the stream and of the replies, with a budget of a few messages."""
+    chance = random.Random(seed)
+    cuts = set(chance.sample(range(1, 300), 6))
+
+    async def test(server, account, inbox, raws):
+        for _ in range(3):  # one more at one place and the fetch gives up, as it should
+            action = chance.choice(["bye", "close", "reset"])
+            server.faults.add(
+                Fault(action, "UID FETCH", point="reply", byte=chance.randrange(0, 20000), skip=chance.randrange(0, 8), times=1)
+            )
+        seen = []
+        async for message in inbox.fetch("1:*", "raw", "flags"):
+            seen.append((message.uid, message.raw))
+            if len(seen) in cuts:
+                chance.choice([account.expire_sessions, account.drop_sessions])()
+                for _ in range(chance.randrange(0, 30)):
+                    await asyncio.sleep(0)
+        assert [uid for uid, _ in seen] == list(range(1, len(raws) + 1))
+        assert [raw for _, raw in seen] == raws
+
+    run(with_inbox(test, count=300, seed=seed, limits=Limits(buffer=chance.choice([4000, 20_000, 200_000]))))
+
+
+@pytest.mark.parametrize("items", [("flags",), ("size", "internal_date"), ("gmail_id", "thread_id", "labels", "modseq")])
+def test_rows_without_bodies_survive_the_same(items):
+    chance = random.Random(str(items))
+
+    async def test(server, account, inbox, raws):
+        server.faults.add(Fault("close", "UID FETCH", point="reply", byte=3000, times=1))
+        server.faults.add(Fault("bye", "UID SEARCH", point="request", times=1))
+        uids = []
+        async for message in inbox.fetch(Q.all, *items):
+            uids.append(message.uid)
+            for item in items:
+                assert getattr(message, item) is not None
+            if len(uids) % 400 == 100:
+                account.expire_sessions()
+                await asyncio.sleep(0)
+        assert uids == list(range(1, len(raws) + 1))
+
+    run(with_inbox(test, count=1500, seed=chance.randrange(99), largest=20))
+
+
+def test_commands_are_legal_inside_the_loop():
+    async def test(server, account, inbox, raws):
+        seen = []
+        async for message in inbox.fetch("1:*", "raw"):
+            seen.append(message.uid)
+            if message.uid % 10 == 0:
+                assert message.uid in await inbox.search(Q.all)
+                assert [inner.uid async for inner in inbox.fetch(message.uid, "raw")] == [message.uid]
+        assert seen == list(range(1, len(raws) + 1))
+
+    run(with_inbox(test, count=60, limits=Limits(buffer=6000)))
+
+
+def test_a_slow_consumer_holds_back_the_socket():
+    async def test(server, account, inbox, raws):
+        stream = inbox.fetch("1:*", "raw")
+        first = await anext(stream)
+        await asyncio.sleep(0.05)
+        protocol = inbox._session.protocol
+        held = protocol._held
+        assert 0 < held <= 40_000 + 2 * 20_000
+        assert protocol.was_reading_paused()
+        rest = [message.uid async for message in stream]
+        assert [first.uid, *rest] == list(range(1, len(raws) + 1))
+        assert protocol._held == 0
+
+    run(with_inbox(test, count=200, largest=10_000, limits=Limits(buffer=40_000)))
+
+
+def test_a_fetch_left_by_break_leaves_nothing_and_the_next_command_runs():
+    async def test(server, account, inbox, raws):
+        async for message in inbox.fetch("1:*", "raw"):
+            if message.uid == 3:
+                break
+        assert len(await inbox.search(Q.all)) == len(raws)
+        assert len(imap_connections(server)) == 1, "what was on its way was small: it was read and dropped"
+        assert inbox._session.protocol._held == 0
+
+    run(with_inbox(test, count=100))
+
+
+def test_leaving_a_huge_message_costs_the_connection_and_nothing_else():
+    async def test(server, account, inbox, raws):
+        stream = inbox.fetch(1, "raw")
+        task = asyncio.ensure_future(anext(stream))
+        while imap_connections(server)[0].sent < 100_000:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await stream.aclose()
+        assert len(await inbox.search(Q.all)) == 1
+        assert len(imap_connections(server)) == 2
+
+    async def main():
+        async with GmailEmulator() as server:
+            account = server.add_account(ADDRESS)
+            account.deliver(b"Subject: big\r\n\r\n" + b"x" * 20_000_000)
+            async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                await test(server, account, inbox, None)
+
+    run(main())
+
+
+def test_a_cancelled_step_loses_no_message():
+    async def test(server, account, inbox, raws):
+        seen = []
+        async with inbox.fetch("1:*", "raw") as stream:
+            while True:
+                task = asyncio.ensure_future(anext(stream, None))
+                for _ in range(len(seen) % 4):
+                    await asyncio.sleep(0)
+                task.cancel()
+                try:
+                    message = await task
+                except asyncio.CancelledError:
+                    message = await anext(stream, None)
+                if message is None:
+                    break
+                seen.append(message.uid)
+        assert seen == list(range(1, len(raws) + 1))
+
+    run(with_inbox(test, count=80))
+
+
+def test_large_sets_full_of_holes_are_fetched_too():
+    async def test(server, account, inbox, raws):
+        odd = range(1, 3_000_000_000, 2)
+        for uids in (odd[:3000], [*range(1, 2400, 2), 4_000_000_000], "1:4294967295"):
+            expected = sorted(set(range(1, len(raws) + 1)) & set(odd[:3000] if not isinstance(uids, str) else range(1, 99_999)))
+            seen = [message.uid async for message in inbox.fetch(uids, "raw")]
+            assert seen == ([uid for uid in expected if uid < 2400] if isinstance(uids, list) else expected)
+
+    run(with_inbox(test, count=2600, largest=12))
+
+
+def test_messages_that_go_away_meanwhile_are_left_out():
+    async def test(server, account, inbox, raws):
+        uids = await inbox.search(Q.all)
+        gone = account.messages[9]
+        account.remove(gone)
+        seen = [message.uid async for message in inbox.fetch(uids, "flags")]
+        assert seen == [uid for uid in uids if uid != 10]
+        assert [message async for message in inbox.fetch(10, "raw")] == []
+        assert [message async for message in inbox.fetch([], "raw")] == []
+
+    run(with_inbox(test))
+
+
+def test_uidvalidity_that_changed_is_told_and_nothing_of_the_new_mailbox_handed_on():
+    async def test(server, account, inbox, raws):
+        seen = []
+        with pytest.raises(MailboxChanged, match="UIDVALIDITY was"):
+            async for message in inbox.fetch("1:*", "raw"):
+                seen.append(message.uid)
+                if len(seen) == 20:
+                    account.change_uidvalidity("INBOX")
+                    account.expire_sessions()
+        assert seen == list(range(1, len(seen) + 1))
+        assert len(seen) < len(raws)
+        with pytest.raises(MailboxChanged):
+            await inbox.search(Q.all)
+        with pytest.raises(MailboxChanged):
+            await inbox.noop()
+
+    run(with_inbox(test, count=100, limits=Limits(buffer=4000)))
+
+
+def test_messages_that_cannot_be_fetched_are_told_after_all_others_came():
+    async def test(server, account, inbox, raws):
+        server.faults.add(Fault("answer", "UID FETCH", text="NO Some messages could not be FETCHed (Failure)", times=2))
+        uids = [message.uid async for message in inbox.fetch("1:30", "flags")]
+        assert sorted(uids) == list(range(1, 31)), "a batch that failed is asked for in halves"
+
+        server.faults.add(Fault("answer", "UID FETCH", text="NO Some messages could not be FETCHed (Failure)", times=1))
+        with pytest.raises(errors.CommandError, match="could not be FETCHed"):
+            [message.uid async for message in inbox.fetch("7", "flags")]
+
+    run(with_inbox(test))
+
+
+def test_bad_is_not_asked_again():
+    async def test(server, account, inbox, raws):
+        server.faults.add(Fault("answer", "UID FETCH", text="BAD Could not parse command", times=1))
+        with pytest.raises(errors.CommandError, match="Could not parse"):
+            [message async for message in inbox.fetch("1:30", "flags")]
+
+    run(with_inbox(test))
+
+
+def test_a_temporary_refusal_is_waited_out():
+    async def test(server, account, inbox, raws):
+        server.faults.add(
+            Fault("answer", "UID FETCH", text="NO [UNAVAILABLE] Temporary System Problem. Try again later (Failure)", times=1)
+        )
+        began = asyncio.get_running_loop().time()
+        assert len([message async for message in inbox.fetch("1:30", "flags")]) == 30
+        assert asyncio.get_running_loop().time() - began >= 5
+
+    run(with_inbox(test))
+
+
+def test_two_tasks_do_not_share_an_iterator():
+    async def test(server, account, inbox, raws):
+        stream = inbox.fetch("1:*", "raw")
+        results = await asyncio.gather(anext(stream), anext(stream), return_exceptions=True)
+        assert sorted(type(result).__name__ for result in results) == ["Message", "StateError"]
+        assert any(isinstance(result, StateError) for result in results)
+
+    run(with_inbox(test))
+
+
+def test_a_forgotten_iterator_is_collected():
+    async def test(server, account, inbox, raws):
+        stream = inbox.fetch("1:*", "raw")
+        await anext(stream)
+        del stream
+        gc.collect()
+        assert inbox._session.protocol._held == 0
+        assert len([message async for message in inbox.fetch("1:*", "flags")]) == len(raws)
+
+    run(with_inbox(test))
+
+
+def test_items_that_were_not_asked_for_raise_by_name():
+    async def test(server, account, inbox, raws):
+        [message] = [message async for message in inbox.fetch(1, "size")]
+        assert message.size == len(raws[0])
+        for item in ("flags", "internal_date", "modseq", "labels", "gmail_id", "thread_id", "raw"):
+            with pytest.raises(NotFetched) as caught:
+                getattr(message, item)
+            assert caught.value.name == item
+        assert not hasattr(message, "raw")
+        with pytest.raises(AttributeError, match="frozen"):
+            message.uid = 3
+        assert repr(message).startswith("Message(uid=1, items=")
+        [message] = [message async for message in inbox.fetch(1)]
+        assert (message.size, message.flags) == (len(raws[0]), frozenset())
+        assert message.internal_date.tzinfo is not None
+
+    run(with_inbox(test))
+
+
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [("FLAGS", "FLAGS"), ("BODY.PEEK[]", "BODY[]"), ("BODY.PEEK[1.2]<0.100>", "BODY[1.2]<0>"), ("body.peek[header]", "BODY[HEADER]")],
+)
+def test_the_reply_names_an_item_its_own_way(item, name):
+    assert reply_name(item) == name
+
+
+def test_a_row_without_uid_is_nobodys():
+    rows = []
+    command = UidFetch(UidSet(1), ("FLAGS",), rows.append)
+    from aiogmail.imap.wire import Exists, ResponseParser
+
+    [row, exists] = ResponseParser().feed(b"* 1 FETCH (FLAGS ())\r\n* 4 EXISTS\r\n")
+    assert not command.take(row)
+    assert not command.take(exists)
+    assert isinstance(exists, Exists)
