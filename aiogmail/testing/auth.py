@@ -68,7 +68,10 @@ def read_message(mechanism: str, blob: bytes) -> tuple[str, str]:
         if len(gs2) != 3 or gs2[0] not in {"n", "y"} or gs2[2]:
             raise AuthRefused("malformed")
         user = gs2[1].removeprefix("a=").replace("=2C", ",").replace("=3D", "=")
-    found = dict(pair.partition("=")[::2] for pair in pairs)
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        found[name] = value
     user = found.get("user", user)
     scheme, _, token = found.get("auth", "").partition(" ")
     if not user or scheme.lower() != "bearer" or not token:

@@ -395,10 +395,16 @@ class Channel(asyncio.Protocol):
     async def close(self) -> None:
         """Let everything written go, then close; a peer that does not take it within a second is cut off."""
         self.flush()
+        if self._pump is not None:
+            await self._pump.flush()
         self._close_transport()
+        await self.wait_closed()
+        self.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone, for a second at most."""
         if self._closed is not None and not self._closed.done():
             await asyncio.wait([self._closed], timeout=1.0)
-        self.abort()
 
     def abort(self) -> None:
         """Cut the connection off."""

@@ -78,8 +78,6 @@ class _Reader:
         negative = False
         while token["minus"]:
             negative = not negative
-            if self.position >= len(self.tokens):
-                return lambda _message: True
             token = self.tokens[self.position]
             self.position += 1
         if token["paren"] in {"(", "{"}:

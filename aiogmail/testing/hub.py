@@ -94,15 +94,17 @@ class Hub:
         """A connection came up."""
         record = Connection(len(self.ledger.connections) + 1, protocol, self.wall())
         self.ledger.connections.append(record)
-        self.channels.add(channel)
         channel.record = record
+        if channel.task is not None:
+            self.channels.add(channel)
+            # Until it is closed, not merely until nobody talks over it.
+            channel.task.add_done_callback(lambda _: self.channels.discard(channel))
         return record
 
-    def disconnected(self, record: Connection, channel: Channel, reason: str) -> None:
+    def disconnected(self, record: Connection, reason: str) -> None:
         """It is over."""
         record.closed_at = self.wall()
         record.reason = record.reason or reason
-        self.channels.discard(channel)
         if record.address is not None:
             self.accounts[record.address].sessions.pop(record.number, None)
 
@@ -164,10 +166,13 @@ class Hub:
         for handle in self.timers:
             handle.cancel()
         self.timers.clear()
-        tasks = [channel.task for channel in self.channels if channel.task is not None]
-        for channel in list(self.channels):
+        channels = list(self.channels)
+        tasks = [channel.task for channel in channels if channel.task is not None]
+        for channel in channels:
             channel.abort()
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for channel in channels:
+            await channel.wait_closed()

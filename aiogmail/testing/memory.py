@@ -168,6 +168,11 @@ class MemoryTransport(asyncio.Transport):
         self._closing = True
         self._loop.call_soon(self._lose, None)
 
+    def _force_close(self, error: BaseException | None) -> None:
+        """What asyncio's TLS calls when a handshake fails."""
+        del error
+        self.abort()
+
     def _forget_unsent(self) -> None:
         kept, size = deque[tuple[float, Any]](), 0
         for due, piece in self._inbound:

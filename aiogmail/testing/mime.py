@@ -150,7 +150,7 @@ def _child_spans(raw: bytes, part: Part) -> list[tuple[int, int]]:
             break
         open_at = match.end()
         position = open_at - 2
-    if open_at is not None:
+    if open_at is not None and len(spans) < MAX_PARTS:
         spans.append((open_at, part.end))
     return spans
 
@@ -196,7 +196,8 @@ def _decode_body(raw: bytes, part: Part) -> str:
     encoding = _encoding(part)
     if encoding == b"BASE64":
         clean = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
-        body = b64decode(clean[: len(clean) // 4 * 4])
+        whole = len(clean) - (len(clean) % 4 == 1)
+        body = b64decode(clean[:whole] + b"=" * (-whole % 4))
     elif encoding == b"QUOTED-PRINTABLE":
         body = quopri.decodestring(body)
     charset = next((value for name, value in part.params if name == b"CHARSET"), b"utf-8")

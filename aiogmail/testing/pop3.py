@@ -51,7 +51,7 @@ async def serve_pop3(hub: Hub, channel: Channel) -> None:
         raise
     finally:
         session.end()
-        hub.disconnected(session.record, channel, reason)
+        hub.disconnected(session.record, reason)
 
 
 class Pop3Session:

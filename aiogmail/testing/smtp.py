@@ -59,7 +59,7 @@ async def serve_smtp(hub: Hub, starttls: ssl.SSLContext | None, secure: bool, ch
         raise
     finally:
         session.end()
-        hub.disconnected(session.record, channel, reason)
+        hub.disconnected(session.record, reason)
 
 
 class SmtpSession:

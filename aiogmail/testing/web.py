@@ -51,7 +51,7 @@ async def serve_http(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> N
         reason = "bad request"
         channel.write(_response(Reply(400, {"error": "invalid_request"})))
     finally:
-        hub.disconnected(record, channel, reason)
+        hub.disconnected(record, reason)
 
 
 async def _read(channel: Channel) -> _Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 from . import append, entry, fetch, idle, listing, mailboxes, store
 from .search import search
@@ -17,20 +18,10 @@ _LOGGED_IN = frozenset({"authenticated", "selected"})
 _SELECTED = frozenset({"selected"})
 
 
-def _by_number(handler: object) -> Handler:
-    async def run(session: ImapSession, args: Args) -> None:
-        assert callable(handler)
-        await handler(session, args, uid=False)
+class _Numbered(Protocol):
+    """A command that exists with message numbers and, after UID, with UIDs."""
 
-    return run
-
-
-def _by_uid(handler: object) -> Handler:
-    async def run(session: ImapSession, args: Args) -> None:
-        assert callable(handler)
-        await handler(session, args, uid=True)
-
-    return run
+    async def __call__(self, session: ImapSession, args: Args, uid: bool) -> None: ...
 
 
 COMMANDS: dict[str, tuple[frozenset[str], Handler]] = {
@@ -63,6 +54,7 @@ COMMANDS: dict[str, tuple[frozenset[str], Handler]] = {
     "EXPUNGE": (_SELECTED, store.expunge),
     "UID EXPUNGE": (_SELECTED, store.uid_expunge),
 }
-for _name, _handler in (("FETCH", fetch.fetch), ("SEARCH", search), ("STORE", store.store), ("COPY", store.copy), ("MOVE", store.move)):
-    COMMANDS[_name] = _SELECTED, _by_number(_handler)
-    COMMANDS[f"UID {_name}"] = _SELECTED, _by_uid(_handler)
+_NUMBERED: dict[str, _Numbered] = {"FETCH": fetch.fetch, "SEARCH": search, "STORE": store.store, "COPY": store.copy, "MOVE": store.move}
+for _name, _handler in _NUMBERED.items():
+    COMMANDS[_name] = _SELECTED, partial(_handler, uid=False)
+    COMMANDS[f"UID {_name}"] = _SELECTED, partial(_handler, uid=True)

@@ -55,7 +55,7 @@ async def serve_imap(hub: Hub, channel: Channel) -> None:
         raise
     finally:
         session.end()
-        hub.disconnected(session.record, channel, reason)
+        hub.disconnected(session.record, reason)
 
 
 class ImapSession:

@@ -19,9 +19,11 @@ async def test_items_come_in_gmails_order_whatever_was_asked(server, me, wire):
     await wire.cmd("SELECT INBOX")
     lines = await wire.cmd("UID FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE X-GM-LABELS X-GM-MSGID X-GM-THRID MODSEQ)")
     assert lines == [
-        f"* 1 FETCH (X-GM-THRID {stored.thread_id} X-GM-MSGID {stored.gmail_id} "
-        f'X-GM-LABELS ("\\\\Sent" "Two words" Work &ANw-n&AO8-) UID 1 RFC822.SIZE {stored.size} MODSEQ ({stored.modseq}) '
-        'INTERNALDATE "07-Mar-1992 20:26:40 +0000" FLAGS ())',
+        (
+            f"* 1 FETCH (X-GM-THRID {stored.thread_id} X-GM-MSGID {stored.gmail_id} "
+            f'X-GM-LABELS ("\\\\Sent" "Two words" Work &ANw-n&AO8-) UID 1 RFC822.SIZE {stored.size} MODSEQ ({stored.modseq}) '
+            'INTERNALDATE "07-Mar-1992 20:26:40 +0000" FLAGS ())'
+        ),
         "OK Success",
     ]
 

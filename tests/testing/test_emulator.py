@@ -1,0 +1,255 @@
+import asyncio
+import socket
+import ssl
+
+import pytest
+
+from aiogmail.errors import StateError
+from aiogmail.oauth import TokenCache
+from aiogmail.settings import Settings
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, run_virtual
+from tests.testing.support import ME, Wire, message, on_server, quiet
+
+
+def test_settings_lead_to_the_servers_over_tls_on_loopback():
+    async def main():
+        async with GmailEmulator() as server:
+            settings = server.settings
+            assert isinstance(settings, Settings)
+            for endpoint in (settings.imap, settings.smtp, settings.pop3):
+                assert (endpoint.host, endpoint.security) == ("127.0.0.1", "tls")
+                reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=endpoint.ssl_context)
+                assert b"ready" in (line := await reader.readline()) or line.startswith(b"220 ")
+                writer.close()
+                await writer.wait_closed()
+            assert server.starttls_settings.smtp.security == "starttls"
+            assert server.starttls_settings.smtp.port == server.port("submission")
+            assert server.ca_pem.startswith("-----BEGIN CERTIFICATE-----")
+            assert server.url("/token", "https").startswith("https://127.0.0.1:")
+
+    asyncio.run(main())
+
+
+def test_a_token_cache_refreshes_over_http_and_https():
+    async def main():
+        async with GmailEmulator() as server:
+            server.add_account(ME)
+            made = server.credentials(ME)
+            assert server.credentials(ME.upper()) is made
+            async with TokenCache() as tokens:
+                assert (await tokens.get(ME, made)).access_token.reveal().startswith("ya29.")
+            async with TokenCache(ssl_context=server.ssl_context) as tokens:
+                info = {**made.to_authorized_user_info(), "token_uri": server.url("/token", "https")}
+                assert await tokens.get(ME, type(made).from_authorized_user_info(info))
+            assert len(server.ledger.refreshes()) == 2
+            server.account(ME).revoke()
+            assert server.credentials(ME) is not made
+            assert server.account(ME).credentials() is server.credentials(ME)
+
+    asyncio.run(main())
+
+
+def test_a_certificate_for_another_name_is_one():
+    async def main():
+        async with GmailEmulator(certificate_for=("imap.example.org",)) as server:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await Wire(server).open()
+
+    asyncio.run(main())
+
+
+def test_starting_twice_and_asking_too_early_are_state_errors():
+    async def main():
+        server = GmailEmulator()
+        with pytest.raises(StateError):
+            _ = server.settings
+        async with server:
+            with pytest.raises(StateError):
+                await server.start()
+            await server.resume("imap")
+
+    run_virtual(main())
+
+
+def test_ports_are_taken_before_there_is_a_loop():
+    server = GmailEmulator()
+    server.bind()
+    server.bind()
+    port = server.settings.imap.port
+    with pytest.raises(OSError):
+        socket.create_server(("127.0.0.1", port))
+
+    async def main():
+        async with server:
+            assert server.port("imap") == port
+            async with Wire(server) as wire:
+                assert await wire.line()
+
+    asyncio.run(main())
+    unused = GmailEmulator()
+    unused.bind()
+    unused.unbind()
+
+
+def test_what_was_bound_for_one_kind_of_loop_does_not_start_in_another():
+    in_memory = GmailEmulator()
+    in_memory.bind(in_memory=True)
+    assert in_memory.port("imap") == 993
+    with pytest.raises(StateError, match="in memory"):
+        asyncio.run(in_memory.start())
+    real = GmailEmulator(tls=False)
+    real.bind()
+    with pytest.raises(StateError, match="sockets"):
+        run_virtual(real.start())
+    real.unbind()
+
+
+def test_ports_of_ones_own_choice():
+    async def main():
+        async with GmailEmulator(ports={"imap": 1143}) as server:
+            assert server.port("imap") == 1143
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("address", ["", "me", "a@b@c", "@b", "a@", "a b@c", "a\n@c"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(ValueError, match="add_account"):
+        GmailEmulator().add_account(address)
+
+
+def test_accounts_exist_once_and_are_found_in_any_case():
+    server = GmailEmulator(behaviour=Behaviour(locale="de"))
+    account = server.add_account("Me@Gmail.com")
+    assert server.account("me@GMAIL.com") is account
+    assert server.accounts == (account,)
+    with pytest.raises(ValueError, match="exists already"):
+        server.add_account(ME)
+    with pytest.raises(KeyError):
+        server.account("you@gmail.com")
+    assert server.add_account("you@gmail.com", behaviour=Behaviour(locale="fr")).trash.name == "[Gmail]/Corbeille"
+    assert account.trash.name == "[Google Mail]/Papierkorb"
+    assert repr(account) == "<emulated me@gmail.com: 0 messages, 0 sessions>"
+    assert account.tokens == []
+    server.configure(quota=5)
+    assert server.behaviour.quota == account.behaviour.quota == 5
+
+
+@on_server()
+async def test_a_paused_server_refuses_and_open_connections_stay(server, me):
+    async with Wire(server) as wire:
+        await wire.login()
+        await server.pause("imap")
+        await server.pause("imap")
+        with pytest.raises(ConnectionRefusedError):
+            await Wire(server).open()
+        assert await wire.cmd("NOOP") == ["OK Success"]
+        await server.resume("imap")
+        async with Wire(server) as other:
+            assert await other.line()
+
+
+def test_pausing_on_real_sockets_keeps_the_port():
+    async def main():
+        async with GmailEmulator(tls=False) as server:
+            port = server.port("imap")
+            await server.pause("imap")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+            await server.resume("imap")
+            async with Wire(server) as wire:
+                assert await wire.line()
+
+    asyncio.run(main())
+
+
+@on_server()
+async def test_ended_tokens_leave_sessions_open(server, me):
+    async with Wire(server) as wire:
+        token = me.access_token()
+        await wire.login(token=token)
+        me.expire_tokens()
+        assert server.hub.tokens.valid(ME, token) is None
+        assert await wire.cmd("NOOP") == ["OK Success"]
+
+
+@on_server()
+async def test_ledgers_count_bytes_and_sessions(server, me):
+    async with Wire(server) as wire:
+        await wire.login()
+        assert me.session_count() == 1
+        assert [record.protocol for record in server.ledger.open_connections()] == ["imap"]
+    await quiet()
+    (record,) = me.ledger.connections
+    assert record.address == ME
+    assert record.received > 50
+    assert record.sent > 200
+    assert record.closed_at is not None
+    assert record.reason == "closed by peer"
+
+
+def test_replies_travel_in_the_shape_that_was_set():
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with GmailEmulator() as server:
+            me = server.add_account(ME)
+            me.deliver(message(body="x" * 100_000))
+            server.faults.shape = Shape(latency=1, bandwidth=10_000, segment=1000)
+            async with Wire(server) as wire:
+                await wire.login()
+                await wire.cmd("SELECT INBOX")
+                start = loop.time()
+                await wire.cmd("FETCH 1 BODY.PEEK[]")
+                assert 11 < loop.time() - start < 13
+                wire.send("L LOGOUT\r\n")
+                assert (await wire.rest()).endswith(b"(Success)\r\n")
+            async with Wire(server) as wire:
+                await wire.login()
+                await wire.cmd("SELECT INBOX")
+                wire.send("A FETCH 1 BODY.PEEK[]\r\n")
+                await wire.line()
+                me.drop_sessions()
+                assert len(await wire.rest()) < 100_000
+        await quiet()
+
+    run_virtual(main())
+
+
+def test_the_end_of_the_emulator_cancels_what_was_still_to_come():
+    async def main():
+        async with GmailEmulator(behaviour=Behaviour(sent_copy_delay=60)) as server:
+            server.add_account(ME)
+            called = []
+            server.hub.later(60, lambda: called.append(1))
+            server.hub.later(0, lambda: called.append(2))
+            server.hub.later(5, lambda: called.append(3))
+            await asyncio.sleep(10)
+        await asyncio.sleep(100)
+        assert called == [2, 3]
+
+    run_virtual(main())
+
+
+def test_a_reset_on_a_real_socket_is_one():
+    async def main():
+        async with GmailEmulator(tls=False) as server:
+            server.faults.add(Fault("reset", "CAPABILITY"))
+            async with Wire(server) as wire:
+                await wire.line()
+                wire.send("A CAPABILITY\r\n")
+                with pytest.raises(ConnectionResetError):
+                    await wire.line()
+
+    asyncio.run(main())
+
+
+def test_a_black_hole_ends_with_the_emulator():
+    async def main():
+        async with GmailEmulator() as server:
+            server.faults.add(Fault("blackhole", "CONNECT"))
+            wire = await Wire(server).open()
+            await asyncio.sleep(0.05)
+        await wire.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())

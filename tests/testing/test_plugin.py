@@ -1,0 +1,109 @@
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import aiogmail
+
+pytest_plugins = ["pytester"]
+
+FIVE_LINES = """
+async def test_hello(gmail, gmail_account):
+    gmail_account.deliver("Subject: hello\\r\\n\\r\\nworld")
+    async with gmail.mailbox("INBOX") as inbox:
+        async for message in inbox.fetch("1:*", "raw"):
+            assert message.raw.endswith(b"world")
+"""
+
+VIRTUAL = """
+import asyncio, pytest, time
+@pytest.mark.gmail_virtual_time(seed=5)
+async def test_an_hour(gmail, gmail_account, gmail_emulator):
+    start = time.perf_counter()
+    await asyncio.sleep(3600)
+    gmail_account.deliver("Subject: hello\\r\\n\\r\\nworld")
+    async with gmail.mailbox("INBOX") as inbox:
+        assert len([message async for message in inbox.fetch("1:*", "raw")]) == 1
+    assert gmail_emulator.port("imap") == 993
+    assert time.perf_counter() - start < 30
+"""
+
+SWITCHES = """
+import pytest
+from aiogmail.testing import Behaviour
+@pytest.fixture
+def gmail_behaviour():
+    return Behaviour(locale="de")
+async def test_german(gmail_account):
+    assert gmail_account.trash.name == "[Google Mail]/Papierkorb"
+"""
+
+BLOCKING = """
+import asyncio, imaplib
+def test_blocking(gmail_emulator, gmail_account):
+    gmail_account.deliver("Subject: hello\\r\\n\\r\\nworld")
+    token = gmail_account.access_token()
+    with imaplib.IMAP4_SSL("127.0.0.1", gmail_emulator.port("imap"), ssl_context=gmail_emulator.ssl_context) as client:
+        client.authenticate("XOAUTH2", lambda _: f"user=me@gmail.com\\x01auth=Bearer {token}\\x01\\x01".encode())
+        assert client.select() == ("OK", [b"1"])
+def test_own_loop(gmail):
+    async def main():
+        async with gmail, gmail.mailbox("INBOX") as inbox:
+            assert inbox.state.exists == 0
+    asyncio.run(main())
+"""
+
+OTHERS = """
+def test_plain():
+    pass
+class TestClass:
+    async def test_method(self, gmail_account):
+        assert gmail_account.address == "me@gmail.com"
+"""
+
+
+def run(pytester, *options, ini="", **sources):
+    pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
+    pytester.makepyfile(**sources)
+    pytester._monkeypatch.setenv("PYTHONPATH", str(Path(aiogmail.__file__).parents[1]))
+    installed = any(entry.value == "aiogmail.testing.plugin" for entry in importlib.metadata.entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "aiogmail.testing.plugin"]
+    return pytester.runpytest_subprocess(*plugin, "-v", "-p", "no:cacheprovider", "--strict-markers", *options)
+
+
+def test_async_tests_of_five_lines_virtual_time_switches_blocking_code_and_others_all_run(pytester):
+    found = run(
+        pytester,
+        test_five=FIVE_LINES,
+        test_failing=FIVE_LINES.replace('b"world"', 'b"moon"'),
+        test_virtual=VIRTUAL,
+        test_switches=SWITCHES,
+        test_blocking=BLOCKING,
+        test_others=OTHERS,
+    )
+    found.assert_outcomes(passed=7, failed=1)
+    found.stdout.fnmatch_lines(["test_failing.py::test_hello FAILED*"])
+
+
+def test_with_anyio_it_runs_as_anyio_runs_it(pytester):
+    assert importlib.util.find_spec("anyio")
+    source = "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n@pytest.mark.anyio" + FIVE_LINES
+    run(pytester, test_anyio=source).assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed here")
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_with_pytest_asyncio_it_runs_as_that_runs_it(pytester, mode):
+    mark = "import pytest\n@pytest.mark.asyncio" if mode == "strict" else ""
+    ini = f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n"
+    run(pytester, ini=ini, test_asyncio=mark + FIVE_LINES).assert_outcomes(passed=1)
+
+
+def test_without_our_fixtures_no_certificate_is_thought_of(pytester):
+    source = """
+import sys
+def test_light():
+    assert not {"trustme", "aiogmail.testing.certificates"} & set(sys.modules)
+"""
+    run(pytester, test_light=source).assert_outcomes(passed=1)

@@ -1,0 +1,54 @@
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+from aiogmail.oauth import TokenCache, UserCredentials
+from aiogmail.testing.serve import main, serve
+
+
+def test_it_says_how_to_connect_and_writes_ca_and_token(tmp_path):
+    async def run():
+        lines, stop = [], asyncio.Event()
+        task = asyncio.create_task(serve("dev@gmail.com", folder=tmp_path / "new", announce=lines.append, stop=stop))
+        while len(lines) < 10:
+            await asyncio.sleep(0.01)
+        text = "\n".join(lines)
+        assert "dev@gmail.com, 12 messages" in text
+        assert "IMAP   127.0.0.1:" in text
+        token = tmp_path / "new" / "token.json"
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
+        assert json.loads(token.read_text())["type"] == "authorized_user"
+        async with TokenCache() as tokens:
+            assert await tokens.get("dev@gmail.com", UserCredentials.from_authorized_user_file(token))
+        stop.set()
+        await task
+
+    asyncio.run(run())
+
+
+def test_the_command_runs_until_it_is_told_to_end():
+    with subprocess.Popen(
+        [sys.executable, "-m", "aiogmail.testing", "--copies", "2", "--token-lifetime", "60"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert "me@gmail.com, 24 messages" in process.stdout.readline()
+        while "curl" not in process.stdout.readline():
+            pass
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_main_ends_on_an_interrupt(capsys):
+    async def interrupt():
+        await asyncio.sleep(0)
+
+    import threading
+
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    assert main(["--imap-port", "0"]) == 0
+    timer.join()
+    assert "A Gmail for development" in capsys.readouterr().out
