@@ -46,7 +46,7 @@ class UidFetch(Command[UidSet]):
         self.left = set(uids)
         """UIDs whose rows have not been handed on."""
         self.uids = uids
-        self._items = tuple(items)
+        self.items = tuple(items)
         self._wanted = frozenset(reply_name(item) for item in items)
         self._on_row = on_row
         self._small = small
@@ -57,7 +57,7 @@ class UidFetch(Command[UidSet]):
         """Ask for the rows of as many of these fetches as go with this one, in one command; how many, from the first on."""
         joined = 0
         for other in others:
-            if not isinstance(other, UidFetch) or other._items != self._items:
+            if not isinstance(other, UidFetch) or other.items != self.items:
                 break
             together = self._together | other.uids
             if len(together.ranges) > _MOST_RANGES:
@@ -67,7 +67,7 @@ class UidFetch(Command[UidSet]):
         return joined
 
     def arguments(self) -> Sequence[Any]:
-        return (self._together, Raw("(" + " ".join(("UID", *self._items)) + ")"))
+        return (self._together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
 
     def take(self, response: Response) -> bool:
         if type(response) is not Fetch:
