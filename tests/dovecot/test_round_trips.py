@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from aiogmail import Endpoint, Gmail
+from aiogmail import Endpoint, Gmail, TokenCache
 from tests.support import ca
 from tests.support.aio import run
 from tests.support.endpoint import TokenEndpoint
 from tests.support.flights import Flights
-from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.real
 
@@ -21,16 +20,14 @@ def message(number):
     return f"Subject: {number}\r\nFrom: a@example.com\r\n\r\nbody {number}\r\n".encode()
 
 
-async def flown(dovecot, address, work, *, mute=False):
-    """The result of ``work(flights, inbox factory)`` with a connection whose flights are counted."""
-    async with TokenEndpoint(dovecot.signer, tls=False) as endpoint, Proxy(dovecot.ports["imaps"]) as proxy:
-        del proxy
-        async with Flights(dovecot.ports["imaps"], DELAY) as flights:
-            credentials = endpoint.credentials(address)
-            settings = replace(dovecot.settings, imap=Endpoint("localhost", flights.port, ssl_context=ca.client_context()))
-            async with Gmail(address, credentials, settings=settings) as gmail:
-                await gmail._tokens.get(address, credentials)
-                return await work(gmail, flights)
+async def flown(dovecot, address, work):
+    """The result of ``work(gmail, flights)`` over a forwarder that counts."""
+    async with TokenEndpoint(dovecot.signer, tls=False) as endpoint, Flights(dovecot.ports["imaps"], DELAY) as flights:
+        credentials = endpoint.credentials(address)
+        settings = replace(dovecot.settings, imap=Endpoint("localhost", flights.port, ssl_context=ca.client_context()))
+        async with TokenCache() as tokens, Gmail(address, credentials, tokens=tokens, settings=settings) as gmail:
+            await tokens.get(address, credentials)
+            return await work(gmail, flights)
 
 
 @pytest.mark.parametrize("uids", ["1", "1:*", [1, 2, 3]])
@@ -39,9 +36,9 @@ def test_the_first_message_of_a_cold_connection_comes_in_five_round_trips(doveco
 
     async def work(gmail, flights):
         async with gmail.mailbox("INBOX") as inbox:
-            async for first in inbox.fetch(uids, "raw"):
-                assert first.raw == message(1)
-                return flights.count
+            first = await anext(inbox.fetch(uids, "raw"))
+            assert first.raw == message(1)
+            return flights.count
 
     # TCP, ClientHello, Finished with AUTHENTICATE, SELECT, FETCH.
     assert run(flown(dovecot, address, work)) == 5
@@ -71,8 +68,8 @@ def test_a_lost_session_gives_its_next_row_in_five_round_trips(dovecot, address)
             await inbox.noop()
             await dovecot.kick(address)
             before = flights.count
-            async for first in inbox.fetch("7", "raw"):
-                assert first.raw == message(7)
+            first = await anext(inbox.fetch("7", "raw"))
+            assert first.raw == message(7)
             return flights.count - before
 
     # TCP, ClientHello, Finished with AUTHENTICATE, SELECT with FETCH behind it.
