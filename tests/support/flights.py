@@ -15,14 +15,14 @@ class Flights:
 
     Attributes:
         port: where clients connect.
-        count: flights over all connections so far.
+        connections: the flights of each connection, in the order in which they were made.
     """
 
     def __init__(self, port: int, delay: float = 0.02) -> None:
         self._target = port
         self._delay = delay
         self.port = 0
-        self.count = 0
+        self.connections: list[int] = []
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -40,12 +40,12 @@ class Flights:
         await self._server.wait_closed()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.count += 1
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="flights")
+        self.connections.append(1)
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, len(self.connections) - 1), name="flights")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         await asyncio.sleep(self._delay)  # of the SYN; its answer's is in the first reply
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         heard = True
@@ -53,7 +53,7 @@ class Flights:
         def up() -> None:
             nonlocal heard
             if heard:
-                self.count += 1
+                self.connections[number] += 1
             heard = False
 
         def down() -> None:
