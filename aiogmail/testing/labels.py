@@ -109,6 +109,8 @@ class Labels:
         if self.get(new) is not None:
             raise Refused("ALREADYEXISTS", f"Duplicate folder name {new}")
         self.check_name(new)
+        if new.startswith(old + "/"):
+            raise Refused("CANNOT", "Folder name is not allowed.")
         for box in [*([mailbox] if mailbox else []), *below]:
             del self._by_name[box.name]
             box.name = box.label = new + box.name[len(old) :]

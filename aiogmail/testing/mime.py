@@ -172,16 +172,18 @@ def parse(raw: bytes) -> Part:
 
 
 def find(root: Part, path: tuple[int, ...]) -> Part | None:
-    """The part that a section such as ``1.2`` names. Part 1 of a message that is no multipart is its own body."""
-    part = root
+    """The part that a section such as ``1.2`` names (RFC 9051 section 6.4.5.1). Part 1 of a message that is no multipart is its own body."""
+    container, is_message, part = root, True, root
     for depth, number in enumerate(path):
-        inner = part.children[0] if part.is_message else part
-        if inner.kind == b"MULTIPART" and inner.children:
-            if not 0 < number <= len(inner.children):
+        if depth:
+            is_message = part.is_message
+            container = part.children[0] if is_message else part
+        if container.kind == b"MULTIPART" and container.children:
+            if not 0 < number <= len(container.children):
                 return None
-            part = inner.children[number - 1]
-        elif number == 1 and (depth == 0 or part.is_message):
-            part = inner
+            part = container.children[number - 1]
+        elif number == 1 and is_message:
+            part = container
         else:
             return None
     return part

@@ -134,6 +134,9 @@ def test_system_labels_cannot_be_deleted_and_names_are_checked():
             model.labels.create(name, model.behaviour)
     with pytest.raises(Refused):
         model.labels.rename("[Gmail]", "x")
+    model.labels.create("a/b", model.behaviour)
+    with pytest.raises(Refused):
+        model.labels.rename("a", "a/b/c")
     assert str(Refused("", "text")) == "text"
 
 

@@ -63,6 +63,13 @@ def test_part_1_of_a_plain_message_is_its_body():
     assert text_of(b"A: b\r\n\r\nbody", (2,)) is None
 
 
+def test_a_message_that_is_a_message_has_that_as_its_part_1():
+    raw = b"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody"
+    assert text_of(raw, (1,)) == b"Subject: in\r\n\r\nbody"
+    assert text_of(raw, (1, 1)) == b"body"
+    assert text_of(raw, (1, 1, 1)) is None
+
+
 def test_a_multipart_without_boundary_or_parts_is_left_whole():
     for head in (b"multipart/mixed", b"multipart/mixed; boundary=x"):
         root = mime.parse(b"Content-Type: " + head + b"\r\n\r\nnothing")

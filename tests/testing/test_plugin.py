@@ -69,6 +69,8 @@ def run(pytester, *options, ini="", **sources):
     pytester._monkeypatch.setenv("PYTHONPATH", str(Path(aiogmail.__file__).parents[1]))
     installed = any(entry.value == "aiogmail.testing.plugin" for entry in importlib.metadata.entry_points(group="pytest11"))
     plugin = [] if installed else ["-p", "aiogmail.testing.plugin"]
+    if "asyncio" not in ini and importlib.util.find_spec("pytest_asyncio"):
+        plugin += ["-p", "no:asyncio"]
     return pytester.runpytest_subprocess(*plugin, "-v", "-p", "no:cacheprovider", "--strict-markers", *options)
 
 

@@ -13,12 +13,19 @@ from .syntax import Args, Bad, quote_name
 __all__ = ["list_", "lsub", "xlist"]
 
 
-def _matcher(reference: str, pattern: str) -> re.Pattern[str]:
-    """``*`` matches anything, ``%`` anything but the delimiter. Runs of wildcards are joined: many of them would cost exponential time."""
-    wild = re.sub(r"%+", "%", re.sub(r"[*%]*\*[*%]*", "*", reference + pattern))
-    parts = [{"*": ".*", "%": "[^/]*"}.get(part, re.escape(part)) for part in re.split(r"([*%])", wild)]
-    flags = re.DOTALL | (re.IGNORECASE if wild.upper() == "INBOX" else 0)
-    return re.compile("".join(parts), flags)
+class _Pattern:
+    """A LIST pattern: ``*`` matches anything, ``%`` anything but the delimiter; INBOX matches in any case."""
+
+    def __init__(self, reference: str, pattern: str) -> None:
+        # Runs of wildcards are joined: many of them would cost exponential time.
+        wild = re.sub(r"%+", "%", re.sub(r"[*%]*\*[*%]*", "*", reference + pattern))
+        parts = [{"*": ".*", "%": "[^/]*"}.get(part, re.escape(part)) for part in re.split(r"([*%])", wild)]
+        self._exact = re.compile("".join(parts), re.DOTALL)
+        self._any_case = re.compile("".join(parts), re.DOTALL | re.IGNORECASE)
+
+    def matches(self, name: str) -> bool:
+        """Whether a mailbox is meant."""
+        return (self._any_case if name == "INBOX" else self._exact).fullmatch(name) is not None
 
 
 def _attributes(entry: ListedMailbox, *, subscribed: bool = False, xlist: bool = False) -> str:
@@ -77,9 +84,9 @@ async def list_(session: ImapSession, args: Args) -> None:
         session.channel.write(b'* LIST (\\Noselect) "/" "/"\r\n')
         await session.ok()
         return
-    matchers = [_matcher(reference, pattern) for pattern in patterns]
+    wanted = [_Pattern(reference, pattern) for pattern in patterns]
     for entry in session.account.labels.listed(session.account.behaviour):
-        if not any(matcher.fullmatch(entry.name) for matcher in matchers):
+        if not any(pattern.matches(entry.name) for pattern in wanted):
             continue
         if "SUBSCRIBED" in selection and (entry.mailbox is None or not entry.mailbox.subscribed):
             continue
@@ -94,9 +101,9 @@ async def list_(session: ImapSession, args: Args) -> None:
 
 async def lsub(session: ImapSession, args: Args) -> None:
     r"""LSUB: a name that only stands above others is ``\NonExistent``."""
-    matcher = _plain(args)
+    wanted = _plain(args)
     for entry in session.account.labels.listed(session.account.behaviour):
-        if not matcher.fullmatch(entry.name) or (entry.mailbox is not None and not entry.mailbox.subscribed):
+        if not wanted.matches(entry.name) or (entry.mailbox is not None and not entry.mailbox.subscribed):
             continue
         attributes = "\\HasChildren \\NonExistent" if entry.mailbox is None else _attributes(entry)
         session.channel.write(_line(session, "LSUB", attributes, entry.name))
@@ -105,18 +112,18 @@ async def lsub(session: ImapSession, args: Args) -> None:
 
 async def xlist(session: ImapSession, args: Args) -> None:
     """XLIST: Gmail's own LIST before there were special-use attributes."""
-    matcher = _plain(args)
+    wanted = _plain(args)
     for entry in session.account.labels.listed(session.account.behaviour):
-        if matcher.fullmatch(entry.name):
+        if wanted.matches(entry.name):
             name = "Inbox" if entry.name == "INBOX" else entry.name
             session.channel.write(_line(session, "XLIST", _attributes(entry, xlist=True), name))
     await session.ok()
 
 
-def _plain(args: Args) -> re.Pattern[str]:
+def _plain(args: Args) -> _Pattern:
     args.space()
     reference = args.mailbox()
     args.space()
     pattern = args.pattern()
     args.end()
-    return _matcher(reference, pattern)
+    return _Pattern(reference, pattern)
