@@ -29,6 +29,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _is_host(host: str) -> bool:
+    """Whether it can be looked up at all: asyncio would raise a UnicodeError for what cannot."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return "[" not in host and ":" not in host
+
+
 def _positive(owner: object, *names: str) -> None:
     for name in names:
         value = getattr(owner, name)
@@ -59,6 +74,8 @@ class Endpoint:
     def __post_init__(self) -> None:
         if not isinstance(self.host, str) or not self.host or any(c <= " " or c == "\x7f" for c in self.host):
             raise ConfigurationError(f"Endpoint.host: expected a host name or address, got {self.host!r}")
+        if not _is_host(self.host):
+            raise ConfigurationError(f"Endpoint.host: expected a host name or an address without brackets, got {self.host!r}")
         if isinstance(self.port, bool) or not isinstance(self.port, int) or not 0 < self.port < 65536:
             raise ConfigurationError(f"Endpoint.port: expected 1 to 65535, got {self.port!r}")
         if self.security not in ("tls", "starttls", "plaintext"):

@@ -38,7 +38,9 @@ def test_a_port_out_of_range_is_named(port):
         Endpoint("localhost", port)
 
 
-@pytest.mark.parametrize("host", ["", "a b", "a\r\nb", None, "\x7f"])
+@pytest.mark.parametrize(
+    "host", ["imap..gmail.com", ".gmail.com", "x" * 64 + ".com", "\udc80.com", "[::1]", "a:b", "", "a b", "a\r\nb", None, "\x7f"]
+)
 def test_a_host_that_is_none_is_named(host):
     with pytest.raises(ConfigurationError, match=r"Endpoint\.host"):
         Endpoint(host, 993)

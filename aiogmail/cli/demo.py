@@ -47,7 +47,7 @@ class Story:
     @property
     def is_good(self) -> bool:
         """Everything came, once and whole, although sessions expired."""
-        return self.received == self.delivered and not (self.twice or self.missing or self.altered)
+        return self.expired > 0 and self.received == self.delivered and not (self.twice or self.missing or self.altered)
 
 
 class _Teller(logging.Handler):
@@ -112,6 +112,7 @@ async def _read(teller: _Teller, server: GmailEmulator, account: EmulatedAccount
     seen: dict[int, bytes] = {}
     twice = 0
     step = max(1, len(digests) // _STEPS)
+    pause = SECONDS * step / len(digests)
     settings = replace(server.settings, limits=Limits(buffer=_BUFFER))
     async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox("INBOX", readonly=True) as inbox:
         teller.tell("your code", "async for message in inbox.fetch('1:*', 'raw'): …")
@@ -119,7 +120,7 @@ async def _read(teller: _Teller, server: GmailEmulator, account: EmulatedAccount
             twice += message.uid in seen
             seen[message.uid] = hashlib.sha256(message.raw).digest()
             if len(seen) % step == 0:
-                await asyncio.sleep(SECONDS / _STEPS)
+                await asyncio.sleep(pause)
             if len(seen) % (step * 20) == 0:
                 teller.tell("your code", f"{len(seen)} of {len(digests)} messages")
         teller.tell("your code", f"the loop ended after {len(seen)} messages; it saw no error", "green")

@@ -52,6 +52,7 @@ class Gmail:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
+        self._ended: asyncio.Future[None] | None = None
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
 
@@ -75,14 +76,18 @@ class Gmail:
 
         Cancelled, it drops what is open and raises.
         """
-        if self._closed:
+        if self._ended is not None:
+            await asyncio.wait([self._ended])
             return
-        self._closed = True
+        self._closed = True  # nothing new is begun; what runs may still reconnect
+        ended = self._ended = asyncio.get_running_loop().create_future()
         try:
             await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
         finally:
-            if self._tokens is not None and self._given_tokens is None:
-                await self._tokens.aclose()
+            ended.set_result(None)
+            tokens, self._tokens = self._tokens, None
+            if tokens is not None and self._given_tokens is None:
+                await tokens.aclose()
 
     def mailbox(self, name: str, readonly: bool = False) -> Mailbox:
         """A mailbox by its name, such as ``"INBOX"`` or ``"[Gmail]/All Mail"``; enter it with ``async with``.
@@ -109,8 +114,8 @@ class Gmail:
         return keep
 
     async def _imap(self) -> ImapSession:
-        self._check_open()
-        assert self._tokens is not None
+        if self._tokens is None:
+            raise StateError(f"{self.address}: closed")
         credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
         try:
             return await ImapSession.open(self.address, credentials, self.settings, eager=self._eager)

@@ -7,6 +7,7 @@ fetch that is left by ``break`` leaves nothing running, and one that waits for i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -72,6 +73,7 @@ class FetchStream(AsyncIterator[Message]):
         self._taken = 0
         self._taken_bytes = 0
         self._consuming = False
+        self._closed = False
         self._done = False
 
     async def __aenter__(self) -> Self:
@@ -85,7 +87,7 @@ class FetchStream(AsyncIterator[Message]):
 
     async def __anext__(self) -> Message:
         while True:
-            if self._rows:
+            if self._rows and not self._closed:
                 row = self._rows.popleft()
                 if self._foreign:
                     self._foreign -= 1
@@ -109,22 +111,25 @@ class FetchStream(AsyncIterator[Message]):
             raise failure
 
     async def aclose(self) -> None:
-        """End it. What is still to come is read and dropped if it is little; otherwise it costs the connection."""
+        """End it: it gives no more messages.
+
+        What is still to come is read and dropped where it is known to be no more than ``Limits.buffer``; otherwise it costs
+        the connection.
+        """
         self._abandon()
 
     def __del__(self) -> None:
         self._abandon()
 
     def _abandon(self) -> None:
-        self._done = True
+        self._closed = self._done = True
+        self._front = None
         windows, self._windows = self._windows, {}
         session, self._session = self._session, None
-        if session is None:
-            return
-        for row in list(self._rows)[self._foreign :]:
-            session.protocol.release(row.wire_size)
-        self._rows.clear()
-        if not session.closed.done():
+        rows, self._rows = self._rows, deque()
+        if session is not None and not session.closed.done():
+            for row in itertools.islice(rows, self._foreign, None):
+                session.protocol.release(row.wire_size)
             for pending in windows:
                 session.protocol.queue.cancel(pending)
 
@@ -141,9 +146,7 @@ class FetchStream(AsyncIterator[Message]):
             self._todo.extend(await self._resolve(session))
             self._resolved = True
         while not self._rows:
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
+            self._tell_failure()
             self._fill(session, self._todo)
             if not self._windows:
                 if session.closed.done():
@@ -158,6 +161,14 @@ class FetchStream(AsyncIterator[Message]):
             finally:
                 self._wake = None
         self._fill(session, self._todo)
+
+    def _tell_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # an error that is caught in its own frame lives until a garbage collection
 
     def _take_over(self, session: ImapSession) -> None:
         """A new connection: whatever was on its way on the old one is asked for again, but for the rows that came."""
@@ -247,17 +258,23 @@ class FetchStream(AsyncIterator[Message]):
             self._todo.probed(command.uids.ranges[-1][1])
         self._advance_front()
         if self._session is not None and self._failure is None:
-            self._fill(self._session, self._todo)
+            try:
+                self._fill(self._session, self._todo)
+            except GmailError as failure:  # this is a callback: the consumer must hear of it
+                self._failure = failure
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     def _failed(self, command: UidFetch, error: GmailError) -> None:
         assert self._todo is not None
         refused = not (error.connection_lost or error.retryable) and getattr(error, "status", "") == "NO"
-        if refused and command.left and not isinstance(command, _Probe):
+        if refused and not isinstance(command, _Probe) and command.left:
             # "Some messages could not be FETCHed": the good ones came first; find the bad ones.
             if not self._todo.put_back_halved(command.left):
                 self._unfetchable = self._unfetchable or error
+            return
+        if refused:
+            self._todo.probed(command.uids.ranges[-1][1])  # what has no known size is asked for by itself
             return
         self._put_back(command)
         self._failure = self._failure or error

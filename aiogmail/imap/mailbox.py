@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
@@ -26,7 +27,7 @@ _AS_IT_STANDS = 1000
 _GUESSED = 4
 _Resolve = Callable[[ImapSession], Coroutine[Any, Any, UidSet]]
 _Guess = Callable[[MailboxState], UidSet]
-_STAR = re.compile(r"(?:(\d{1,10}):)?\*")
+_STAR = re.compile(r"(?:([0-9]{1,10}):)?\*")
 
 
 class Mailbox:
@@ -52,6 +53,8 @@ class Mailbox:
         self._limits = limits
         self._session: ImapSession | None = None
         self._state: MailboxState | None = None
+        self._trusting = False
+        """Whether the latest SELECT succeeded."""
 
     async def __aenter__(self) -> Self:
         """Open a connection and select the mailbox.
@@ -136,18 +139,27 @@ class Mailbox:
         return await self._keeper.run(work, effect)
 
     async def _open(self) -> ImapSession:
-        """A session with this mailbox selected. After the first, SELECT and what comes behind it travel together."""
+        """A session with this mailbox selected.
+
+        After a session that lived, SELECT and what comes behind it travel together. After a SELECT that failed it is awaited:
+        then it is the opening that fails, and an outage behind the login is waited out like any other.
+        """
         session = await self._connect()
-        known = self._state
+        known, trusting = self._state, self._trusting
+        self._trusting = False
         try:
             selected = session.select(self.name, readonly=self.readonly, uidvalidity=known.uidvalidity if known else None)
-            if known is None:
+            selected.future.add_done_callback(self._selected)
+            if known is None or not trusting:
                 self._state = await selected.future
         except BaseException:
             session.abort()
             raise
         self._session = session
         return session
+
+    def _selected(self, future: asyncio.Future[MailboxState]) -> None:
+        self._trusting = not future.cancelled() and future.exception() is None
 
 
 async def _search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:

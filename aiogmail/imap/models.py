@@ -34,7 +34,7 @@ def wire_items(items: tuple[str, ...]) -> tuple[str, ...]:
         ConfigurationError: an item that does not exist.
     """
     for item in items:
-        if item not in ITEMS:
+        if not isinstance(item, str) or item not in ITEMS:
             raise ConfigurationError(f"items: expected names out of {', '.join(ITEMS)}; got {item!r}")
     chosen = items or DEFAULT_ITEMS
     return tuple(wire for name, wire in ITEMS.items() if name in chosen and wire)

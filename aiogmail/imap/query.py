@@ -61,8 +61,8 @@ def _not_ascii(values: Iterable[Any]) -> bool:
 def _text(argument: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{argument}: expected a text to look for, got {value!r}")
-    if any(char in value for char in "\r\n\0"):
-        raise ConfigurationError(f"{argument}: CR, LF and NUL cannot be searched for, got {value!r}")
+    if any(char in "\r\n\0" or "\ud800" <= char <= "\udfff" for char in value):
+        raise ConfigurationError(f"{argument}: CR, LF, NUL and lone surrogates cannot be searched for, got {value!r}")
     return value
 
 

@@ -224,7 +224,7 @@ class CommandQueue:
             if type(response) is Continuation:
                 self._continuation(response)
                 continue
-            for pending in flight.values():
+            for pending in flight.values() if len(flight) < 2 else self._likeliest(response):
                 if pending.take(response) if pending.riders else pending.command.take(response):
                     break
             else:
@@ -232,6 +232,10 @@ class CommandQueue:
                     self._link.fail(bye_error(self._name, response))
                     return
                 self._on_unsolicited(response)
+
+    def _likeliest(self, response: Response) -> list[Pending[Any]]:
+        """The commands on the wire, oldest first, but for one that asked for just this: servers may work on several at once."""
+        return sorted(self._flight.values(), key=lambda pending: not pending.command.fits(response))
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -258,11 +262,14 @@ class CommandQueue:
             return True
         if command.waits or len(self._flight) >= self._limits.pipeline:
             return False
-        return not any(pending.command.blocks for pending in self._flight.values())
+        return not any(
+            pending.command.blocks or (type(pending.command) is type(command) and not (pending.command.concurrent and command.concurrent))
+            for pending in self._flight.values()
+        )
 
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
-        pending.tag = self._new_tag()
+        pending.tag = command.tag = self._new_tag()
         if self._waiting:
             for _ in range(command.join([other.command for other in self._waiting])):
                 rider = self._waiting.popleft()

@@ -12,7 +12,7 @@ __all__ = ["Windows"]
 
 _FIRST_ROWS = 256
 _MOST_ROWS = 4096
-_BLIND_ROWS = 4
+_BLIND_ROWS = 1
 _PROBE_ROWS = 1000
 _MOST_RANGES = 500
 """A range takes 22 characters at most: so a window's command line stays below ``Limits.command_line``."""
@@ -22,7 +22,8 @@ class Windows:
     """Which UIDs are still to be asked for, and how many at once?
 
     Where bodies are fetched the sizes are asked for first, a thousand UIDs at a time and one step ahead, so that a window
-    is never larger than the budget: what is on its way may have to be taken in whole when a command waits behind it.
+    is no larger than half the budget unless it is a single message: what is on its way may have to be taken in whole when a
+    command waits behind it. The very first message is asked for together with the sizes.
     """
 
     def __init__(self, uids: UidSet, budget: int, *, bodies: bool) -> None:
@@ -34,6 +35,8 @@ class Windows:
         self._blind = bodies
         self._sizes: dict[int, int] = {}
         self._known_to = 0
+        self._single = budget
+        """The size of the single message of the latest window; the budget, if it is not known."""
         self._probing = False
 
     def extend(self, uids: UidSet) -> None:
@@ -115,12 +118,13 @@ class Windows:
             uid, last = self._ranges[0]
             if uid > self._known_to:
                 break
-            size = self._sizes.get(uid, 0)
+            size = self._sizes.get(uid, self._budget)
             ranges += not taken or taken[-1] + 1 != uid
             if taken and (total + size > self._budget // 2 or ranges > _MOST_RANGES):
                 break
             taken.append(uid)
             total += size
+            self._single = size
             self._sizes.pop(uid, None)
             self._ranges.popleft()
             if uid < last:
@@ -128,8 +132,8 @@ class Windows:
         return taken
 
     def is_small(self, window: UidSet) -> bool:
-        """Whether the rows of a window are little enough to be read and dropped: all but a single huge message are."""
-        return not self._bodies or len(window) > 1
+        """Whether the rows of the latest window are little enough to be read and dropped: all but a large message are."""
+        return not self._bodies or len(window) > 1 or self._single < self._budget
 
     def asks_again_below(self, uid: int) -> bool:
         """Whether something below this UID is to be asked for again."""

@@ -255,6 +255,7 @@ class TokenCache:
 
     async def _fly(self, entry: Entry, flight: Flight) -> None:
         """One refresh. Its outcome, good or bad, is a value that every waiter reads."""
+        outcome: Token | GmailError = TokenEndpointError("refreshing ended without an outcome")
         try:
             async with self._gate:
                 got = await self._refresher.obtain(entry, flight.want)
@@ -264,12 +265,18 @@ class TokenCache:
         except Exception as error:  # noqa: BLE001 - a bug of ours must reach the waiters, not the void
             _log.exception("refreshing the token of %s failed in an unforeseen way", entry.address)
             outcome = self._crash(entry, flight, TokenEndpointError(f"refreshing failed: {type(error).__name__}"))
+        except asyncio.CancelledError:
+            # Of this very task when the cache is closed; else what a provider awaits was cancelled, and only it.
+            outcome = self._crash(entry, flight, TokenEndpointError("refreshing was cancelled"))
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
         finally:
             if entry.flight is flight:
                 entry.flight = None
             self._wake.set()
-        if not flight.done.done():
-            flight.done.set_result(outcome)
+            if not flight.done.done():
+                flight.done.set_result(outcome)
 
     def _land(self, entry: Entry, flight: Flight, got: Obtained) -> Token | GmailError:
         if got.access_token == entry.rejected:

@@ -25,7 +25,7 @@ log = logging.getLogger("aiogmail.supervisor")
 
 T = TypeVar("T")
 
-_FIRST_TRIES = 2
+_PATIENCE_AT_THE_DOOR = 1.0
 _LIVED = 10.0
 _SECOND_TRY_WITHIN = 0.2
 
@@ -72,6 +72,7 @@ class Supervisor(Generic[S]):
         self._error: GmailError | None = None
         self._task: asyncio.Task[None] | None = None
         self._change: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[None] | None = None
         self._running = 0
         self._sessions = 0
 
@@ -99,23 +100,25 @@ class Supervisor(Generic[S]):
         Cancelled, it leaves nothing open.
         """
         self._move(Happening.OPEN)
-        for attempt in range(1, _FIRST_TRIES + 1):
-            try:
-                session = await self._open_session()
-            except GmailError as error:
-                if attempt == _FIRST_TRIES or not may_reopen(error) or floor_of(error) > 1.0:
-                    self._error = error
-                    self._move(Happening.GAVE_UP)
-                    raise
-                log.info("%s: first try failed (%s), trying once more", self._name, error)
-                await asyncio.sleep(_SECOND_TRY_WITHIN * self._jitter())
-            except BaseException:
+        try:
+            session = await self._first_session()
+        except BaseException as error:
+            self._error = error if isinstance(error, GmailError) else StateError(f"{self._name}: its opening was cancelled")
+            if self._state is State.CONNECTING:
                 self._move(Happening.GAVE_UP)
-                raise
-            else:
-                self._connected(session)
-                break
+            raise
+        self._connected(session)
         self._task = asyncio.create_task(self._supervise(), name=f"aiogmail supervisor of {self._name}")
+
+    async def _first_session(self) -> S:
+        try:
+            return await self._open_session()
+        except GmailError as error:
+            if not may_reopen(error) or floor_of(error) > _PATIENCE_AT_THE_DOOR or self._state is not State.CONNECTING:
+                raise
+            log.info("%s: first try failed (%s), trying once more", self._name, error)
+        await asyncio.sleep(_SECOND_TRY_WITHIN * self._backoff.uniform())
+        return await self._open_session()
 
     async def run(self, work: Callable[[S], Awaitable[T]], effect: Effect) -> T:
         """Await ``work(session)``; again on the next session where error and effect allow it (:func:`.policy.decide`).
@@ -162,8 +165,16 @@ class Supervisor(Generic[S]):
 
         Cancelled, it aborts the session instead and raises.
         """
-        if self._state in (State.CLOSING, State.CLOSED):
+        if self._ended is not None:
+            await asyncio.wait([self._ended])
             return
+        ended = self._ended = asyncio.get_running_loop().create_future()
+        try:
+            await self._close(timeout)
+        finally:
+            ended.set_result(None)
+
+    async def _close(self, timeout: float | None) -> None:
         try:
             if timeout and self._running:
                 await self._wait_for_work(timeout)
@@ -237,6 +248,9 @@ class Supervisor(Generic[S]):
         self._notify()
 
     def _connected(self, session: S) -> None:
+        if self._state is not State.CONNECTING:
+            session.abort()
+            raise StateError(f"{self._name} was closed while it was being opened")
         self._session = session
         self._opened_at = asyncio.get_running_loop().time()
         self._useful = False
@@ -248,8 +262,6 @@ class Supervisor(Generic[S]):
 
     async def _start_again(self) -> None:
         """The task of a supervisor that had given up: somebody wants a session again."""
-        self._move(Happening.OPEN)
-        self._move(Happening.REFUSED)
         if await self._reopen():
             await self._supervise()
 
@@ -259,8 +271,9 @@ class Supervisor(Generic[S]):
         loop = asyncio.get_running_loop()
         if self._state is State.FAILED and (self._task is None or self._task.done()):
             self._backoff.reset()
+            self._move(Happening.OPEN)
+            self._move(Happening.REFUSED)
             self._task = asyncio.create_task(self._start_again(), name=f"aiogmail supervisor of {self._name}")
-            await asyncio.sleep(0)
         while True:
             if self._state in (State.NEW, State.CLOSING, State.CLOSED):
                 raise StateError(f"{self._name} is not open" if self._state is State.NEW else f"{self._name} is closed")
@@ -297,6 +310,3 @@ class Supervisor(Generic[S]):
 
     def _move(self, happening: Happening) -> None:
         self._state = next_state(self._state, happening)
-
-    def _jitter(self) -> float:
-        return self._backoff.uniform()

@@ -43,7 +43,7 @@ def test_the_story_is_counted_by_the_ledger():
     assert "300 / 300" in out.getvalue()
 
 
-@pytest.mark.parametrize("bad", [{"twice": 1}, {"missing": 1}, {"altered": 1}, {"received": 9}])
+@pytest.mark.parametrize("bad", [{"expired": 0}, {"twice": 1}, {"missing": 1}, {"altered": 1}, {"received": 9}])
 def test_a_story_that_went_wrong_is_no_good(bad):
     good = {
         "delivered": 10,

@@ -21,8 +21,9 @@ from aiogmail import (
 )
 from aiogmail.client.tokens import AccountCredentials
 from aiogmail.secret import Secret
-from aiogmail.testing import GmailEmulator
+from aiogmail.testing import Fault, GmailEmulator
 from tests.support.aio import run
+from tests.support.scripted import ScriptedImap
 
 ADDRESS = "me@gmail.com"
 CREDENTIALS = UserCredentials("id", "secret", "refresh")
@@ -77,7 +78,7 @@ def test_a_token_file_that_is_none(tmp_path, content):
         UserCredentials.from_authorized_user_file(tmp_path / "nowhere")
 
 
-BAD_UIDS = ["0", "1:0", "1,0", "-1", "a", "1\r\n", "1 2", "\x00", "4294967296", 0, -3, [0], [1, 0], ["x"], 1.5, None, b"1"]
+BAD_UIDS = ["١:*", "0", "1:0", "1,0", "-1", "a", "1\r\n", "1 2", "\x00", "4294967296", 0, -3, [0], [1, 0], ["x"], 1.5, None, b"1"]
 
 
 def test_bad_input_is_refused_before_any_byte_is_sent():
@@ -92,7 +93,7 @@ def test_bad_input_is_refused_before_any_byte_is_sent():
                 for uids in BAD_UIDS:
                     with pytest.raises(ConfigurationError):
                         inbox.fetch(uids, "flags")
-                for items in (("nothing",), ("FLAGS",), ("flags", "\r\n"), (3,)):
+                for items in (("nothing",), ("FLAGS",), ("flags", "\r\n"), (3,), (["flags"],)):
                     with pytest.raises(ConfigurationError, match="items"):
                         inbox.fetch(1, *items)
                 for query in ("", "ALL\r\nA1 LOGOUT", "ALL\0", 5, None):
@@ -201,8 +202,6 @@ def test_search_takes_queries_and_written_keys():
 
 def test_a_server_that_refuses_esearch_is_asked_plainly():
     async def test(server, account):
-        from aiogmail.testing import Fault
-
         async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail, gmail.mailbox("INBOX") as inbox:
             server.faults.add(Fault("answer", "UID SEARCH", text="BAD Could not parse command", times=1))
             assert str(await inbox.search()) == "1:5"
@@ -261,5 +260,89 @@ def test_a_refused_password_invalidates_no_token():
             assert credential.mechanism == "PLAIN"
             assert credential.secret == Secret("x")
             source.refused(credential)
+
+    run(main())
+
+
+def test_an_account_closed_while_a_mailbox_opens_leaves_no_session():
+    async def main():
+        async with ScriptedImap() as server:
+
+            async def select(connection, command):
+                await asyncio.sleep(0.1)
+                await connection.send(b"* OK [UIDVALIDITY 1] x\r\n")
+                await connection.ok(command)
+
+            server.on("SELECT", select)
+
+            async def token():
+                return "token", dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+
+            gmail = Gmail(ADDRESS, TokenProvider(token), settings=server.settings)
+            await gmail.__aenter__()
+            inbox = gmail.mailbox("INBOX")
+            opening = asyncio.create_task(inbox.__aenter__())
+            while "SELECT" not in server.names():
+                await asyncio.sleep(0)
+            await gmail.aclose()
+            with pytest.raises(StateError, match="closed"):
+                await opening
+            await asyncio.sleep(0.05)
+            assert server.open == 0
+
+    run(main())
+
+
+def test_work_may_reconnect_while_the_account_is_closing_and_closing_twice_waits_twice():
+    async def test(server, account):
+        gmail = Gmail(ADDRESS, account.credentials(), settings=server.settings)
+        await gmail.__aenter__()
+        inbox = gmail.mailbox("INBOX")
+        await inbox.__aenter__()
+        server.faults.add(Fault("bye", "UID SEARCH", point="request", times=1))
+        search = asyncio.create_task(inbox.search(Q.all))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(gmail.aclose(timeout=5))
+        await asyncio.sleep(0)
+        await gmail.aclose()
+        assert closing.done() or not [one for one in imap_connections(server) if one.closed_at is None]
+        assert str(await search) == "1:5"
+        await closing
+
+    emulated(test)
+
+
+@pytest.mark.parametrize("said", ["* BYE Server is restarting", "NO [UNAVAILABLE] Temporary System Problem. Try again later (Failure)"])
+def test_an_outage_behind_the_login_is_waited_out(said, monkeypatch):
+    """SELECT fails ten times; the work that waits is not blamed for it."""
+    monkeypatch.setattr("aiogmail.supervisor.backoff.Backoff.next", lambda self, floor=0.0: 0.01)
+    monkeypatch.setattr("aiogmail.errors.Unavailable.retry_after", 0.01)
+
+    async def main():
+        async with ScriptedImap() as server:
+            ok = server._handlers["SELECT"]
+            selects = 0
+
+            async def select(connection, command):
+                nonlocal selects
+                selects += 1
+                if selects == 1 or selects > 11:
+                    await ok(connection, command)
+                elif said.startswith("*"):
+                    await connection.send(said.encode() + b"\r\n")
+                    await connection.close()
+                else:
+                    await connection.no(command, said.removeprefix("NO "))
+
+            server.on("SELECT", select)
+            server.reply("UID SEARCH", b"* ESEARCH UID ALL 1:5\r\n")
+
+            async def token():
+                return "token", dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+
+            async with Gmail(ADDRESS, TokenProvider(token), settings=server.settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                inbox._session.abort()
+                assert str(await inbox.search(Q.all)) == "1:5"
+                assert selects == 12
 
     run(main())

@@ -1,17 +1,20 @@
 """A fetch against the emulator, whose ledger and mailbox say what must have come."""
 
 import asyncio
+import contextlib
+import datetime as dt
 import gc
 import random
 from dataclasses import replace
 
 import pytest
 
-from aiogmail import Gmail, Limits, MailboxChanged, NotFetched, Q, StateError, errors
+from aiogmail import Gmail, Limits, MailboxChanged, NotFetched, Q, StateError, TokenProvider, errors
 from aiogmail.imap.commands import UidFetch, reply_name
 from aiogmail.imap.uidset import UidSet
 from aiogmail.testing import Fault, GmailEmulator
 from tests.support.aio import run
+from tests.support.scripted import ScriptedImap
 
 ADDRESS = "me@gmail.com"
 
@@ -307,3 +310,124 @@ def test_a_row_without_uid_is_nobodys():
     assert not command.take(row)
     assert not command.take(exists)
     assert isinstance(exists, Exists)
+
+
+def test_a_full_queue_reaches_the_consumer_and_does_not_hang_it():
+    async def test(server, account, inbox, raws):
+        async def pester():
+            while True:
+                with contextlib.suppress(StateError):
+                    await inbox.noop()
+                await asyncio.sleep(0.001)
+
+        tasks = [asyncio.create_task(pester()) for _ in range(6)]
+        seen = []
+        stream = inbox.fetch("1:*", "flags")
+        while len(seen) < len(raws):
+            with contextlib.suppress(StateError):
+                seen.append((await anext(stream)).uid)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert seen == list(range(1, len(raws) + 1))
+
+    run(with_inbox(test, count=600, largest=11, limits=Limits(queue=3, pipeline=1, buffer=1)))
+
+
+def test_a_closed_stream_gives_nothing_more():
+    async def test(server, account, inbox, raws):
+        async with inbox.fetch("1:*", "flags") as stream:
+            await anext(stream)
+        await asyncio.sleep(0.02)
+        assert [message async for message in stream] == []
+        assert not stream._rows
+        assert inbox._session.protocol._held == 0
+
+    run(with_inbox(test))
+
+
+def test_a_message_whose_size_cannot_be_told_does_not_hide_the_others():
+    async def main():
+        async with ScriptedImap() as server:
+            server.messages, server.uidnext = 20, 21
+
+            async def fetch(connection, command):
+                first, _, last = command.arguments.split()[0].partition(b":")
+                uids = range(int(first), int(last or first) + 1)
+                for uid in uids:
+                    if uid != 10:
+                        size = b" RFC822.SIZE 3" if b"RFC822.SIZE" in command.arguments else b" BODY[] {3}\r\nabc"
+                        await connection.send(b"* %d FETCH (UID %d%s)\r\n" % (uid, uid, size))
+                if 10 in uids:
+                    await connection.no(command, "Some messages could not be FETCHed (Failure)")
+                else:
+                    await connection.ok(command)
+
+            server.on("UID FETCH", fetch)
+            settings = server.settings
+
+            async def token():
+                return "token", dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+
+            async with Gmail(ADDRESS, TokenProvider(token), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                seen = []
+                with pytest.raises(errors.CommandError, match="could not be FETCHed"):
+                    async for message in inbox.fetch("1:20", "raw"):
+                        seen.append(message.uid)
+                assert seen == [uid for uid in range(1, 21) if uid != 10]
+
+    run(main())
+
+
+def test_rows_of_another_fetch_are_left_to_it():
+    """A server that answers the second of two fetches first, with rows that would do for the first one too."""
+
+    async def main():
+        async with ScriptedImap() as server:
+            server.messages, server.uidnext = 4, 5
+            held = []
+
+            async def fetch(connection, command):
+                held.append(command)
+                if len(held) < 2:
+                    return
+                for one in sorted(held, key=lambda one: b"FLAGS" not in one.arguments):
+                    flags = b" FLAGS (\\Seen)" if b"FLAGS" in one.arguments else b""
+                    for uid in range(1, 5):
+                        await connection.send(b'* %d FETCH (UID %d%s INTERNALDATE " 1-Jan-2026 00:00:00 +0000")\r\n' % (uid, uid, flags))
+                for one in held:
+                    await connection.ok(one)
+
+            server.on("UID FETCH", fetch)
+
+            async def token():
+                return "token", dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+
+            async with Gmail(ADDRESS, TokenProvider(token), settings=server.settings) as gmail, gmail.mailbox("INBOX") as inbox:
+
+                async def one(*items):
+                    return [message async for message in inbox.fetch("1:4", *items)]
+
+                plain, flagged = await asyncio.gather(one("internal_date"), one("internal_date", "flags"))
+                assert [message.uid for message in plain] == [message.uid for message in flagged] == [1, 2, 3, 4]
+                assert all(message.flags == {"\\Seen"} for message in flagged)
+
+    run(main())
+
+
+def test_memory_is_bounded_by_one_large_message_when_a_command_waits_behind():
+    async def main():
+        async with GmailEmulator() as server:
+            account = server.add_account(ADDRESS)
+            for number in range(4):
+                account.deliver(b"Subject: %d\r\n\r\n" % number + b"x" * 3_000_000)
+            settings = replace(server.settings, limits=Limits(buffer=100_000))
+            async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                most = 0
+                async for message in inbox.fetch("1:*", "raw"):
+                    await inbox.search(Q.all)
+                    most = max(most, inbox._session.protocol._held)
+                    assert len(message.raw) > 3_000_000
+                assert most <= 2 * 3_100_000
+
+    run(main())

@@ -682,3 +682,18 @@ def test_waiters_that_nobody_awaits_any_more_leave_no_warning():
             await asyncio.sleep(1)
 
     virtual(main)
+
+
+def test_a_provider_whose_own_task_was_cancelled_fails_the_refresh_and_hangs_nobody():
+    async def main():
+        async def fetch():
+            inner = asyncio.ensure_future(asyncio.sleep(10))
+            inner.cancel()
+            await inner
+
+        async with TokenCache() as tokens:
+            async with asyncio.timeout(5):
+                with pytest.raises(TokenEndpointError, match="cancelled"):
+                    await tokens.get("me@gmail.com", TokenProvider(fetch))
+
+    asyncio.run(main())

@@ -361,3 +361,39 @@ def test_closing_does_not_wait_longer_than_its_timeout():
             await task
 
     run(main())
+
+
+def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
+    monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
+
+    async def main():
+        door = Door(errors.ConnectFailed("refused"))
+        keeper = Supervisor(door, name="test", timeouts=Timeouts(), backoff=Backoff(uniform=lambda: 0.5))
+        task = asyncio.create_task(keeper.open())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await keeper.open()
+        assert keeper.session is door.sessions[0]
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_two_callers_of_a_supervisor_that_gave_up_both_get_the_next_session():
+    async def main():
+        door = Door(None, errors.LoginRequired("revoked"), None)
+        keeper = supervisor(door)
+        await keeper.open()
+        door.sessions[0].lose()
+        await asyncio.sleep(0.01)
+        assert keeper.state is State.FAILED
+
+        async def work(session):
+            return session.number
+
+        assert await asyncio.gather(*(keeper.run(work, Effect.PURE) for _ in range(3))) == [2, 2, 2]
+        await keeper.aclose()
+
+    run(main())

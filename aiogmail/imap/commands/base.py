@@ -44,6 +44,15 @@ class Command(Generic[T]):
         """The values behind the name, for :func:`..wire.encoder.encode_command`."""
         return ()
 
+    concurrent: ClassVar[bool] = False
+    """Whether two of the same kind may be on the wire at once: their replies can be told apart."""
+    tag: str = ""
+    """Set when it is written."""
+
+    def fits(self, response: Response) -> bool:
+        """Whether a response is just what was asked for, so that it is this command's before it is another's that would take it."""
+        return False
+
     def take(self, response: Response) -> bool:
         """Whether this untagged response is this command's; if so it is kept."""
         return False

@@ -41,6 +41,7 @@ class UidFetch(Command[UidSet]):
     name = "UID FETCH"
     bulk = True
     patient = True
+    concurrent = True
 
     def __init__(self, uids: UidSet, items: Sequence[str], on_row: Callable[[Fetch], None], *, small: bool = True) -> None:
         self.left = set(uids)
@@ -68,6 +69,9 @@ class UidFetch(Command[UidSet]):
 
     def arguments(self) -> Sequence[Any]:
         return (self._together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
+
+    def fits(self, response: Response) -> bool:
+        return isinstance(response, Fetch) and response.uid in self.left and self._wanted == frozenset(response.names()) - {"UID"}
 
     def take(self, response: Response) -> bool:
         if type(response) is not Fetch:

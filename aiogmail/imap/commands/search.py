@@ -31,6 +31,10 @@ class UidSearch(Command[UidSet]):
         self._charset = charset
         self._found = UidSet()
 
+    @property
+    def concurrent(self) -> bool:  # type: ignore[override]  # an ESEARCH names its command, a SEARCH does not
+        return self._esearch
+
     def arguments(self) -> Sequence[Any]:
         head: tuple[Any, ...] = ()
         if self._esearch:
@@ -44,7 +48,7 @@ class UidSearch(Command[UidSet]):
             # Servers may answer in several SEARCH lines: they add up (RFC 9051 section 7.3.4 obsoletes, does not forbid).
             self._found |= UidSet(response.numbers)
             return True
-        if isinstance(response, Esearch):
+        if isinstance(response, Esearch) and response.tag in (None, self.tag):
             found = response.items.get("ALL")
             if isinstance(found, UidSet):
                 self._found |= found

@@ -64,6 +64,7 @@ class Noop(Command[None]):
     """NOOP: a chance for the server to say what is new."""
 
     name = "NOOP"
+    concurrent = True
 
     def finish(self, tagged: Tagged) -> None:
         return None
