@@ -13,6 +13,8 @@ a token that is valid then, selects the mailbox again, and the work goes on wher
 
 from __future__ import annotations
 
+import logging
+
 from .client import Gmail
 from .errors import (
     AccessDenied,
@@ -56,6 +58,8 @@ from .secret import Secret
 from .settings import Endpoint, Limits, Settings, Timeouts
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "AccessDenied",

@@ -11,12 +11,13 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.table import Table
 
 from aiogmail.client import Gmail
+from aiogmail.settings import Limits
 from aiogmail.testing import Behaviour, EmulatedAccount, GmailEmulator
 
 __all__ = ["Story", "run_demo"]
@@ -25,6 +26,8 @@ ADDRESS = "me@gmail.example"
 TOKEN_LIFE = 2.0
 SECONDS = 4.5
 _STEPS = 100
+_BUFFER = 64 * 1024
+"""Little is read ahead, so that the end of a session is met soon after it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ async def _read(teller: _Teller, server: GmailEmulator, account: EmulatedAccount
     seen: dict[int, bytes] = {}
     twice = 0
     step = max(1, len(digests) // _STEPS)
-    async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail, gmail.mailbox("INBOX", readonly=True) as inbox:
+    settings = replace(server.settings, limits=Limits(buffer=_BUFFER))
+    async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox("INBOX", readonly=True) as inbox:
         teller.tell("your code", "async for message in inbox.fetch('1:*', 'raw'): …")
         async for message in inbox.fetch("1:*", "raw"):
             twice += message.uid in seen

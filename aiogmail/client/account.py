@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.errors import ConfigurationError, Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache, check_address
@@ -52,6 +52,7 @@ class Gmail:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
+        self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
@@ -111,7 +112,11 @@ class Gmail:
         self._check_open()
         assert self._tokens is not None
         credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
-        return await ImapSession.open(self.address, credentials, self.settings)
+        try:
+            return await ImapSession.open(self.address, credentials, self.settings, eager=self._eager)
+        except (Disconnected, ProtocolError):
+            self._eager = False  # perhaps a server that minds being spoken to before its greeting
+            raise
 
     def _check_open(self) -> None:
         if self._closed:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from aiogmail.errors import GmailError, StateError
 from aiogmail.ports import Effect, Runner
 
-from .commands import UidFetch
+from .commands import MailboxState, UidFetch
 from .models import Message
 from .queue import Pending
 from .session import ImapSession
@@ -50,9 +50,11 @@ class FetchStream(AsyncIterator[Message]):
         items: tuple[str, ...],
         *,
         budget: int,
+        guess: Callable[[MailboxState], UidSet] | None = None,
     ) -> None:
         self._runner = runner
         self._resolve = resolve
+        self._guess = guess
         self._items = items
         self._budget = budget
         self._bodies = any(item.startswith("BODY") for item in items)
@@ -60,6 +62,7 @@ class FetchStream(AsyncIterator[Message]):
         self._foreign = 0
         """Rows at the head of the queue that came over a connection before the present one."""
         self._todo: Windows | None = None
+        self._resolved = False
         self._session: ImapSession | None = None
         self._windows: dict[Pending[UidSet], UidFetch] = {}
         self._front: _Window | None = None
@@ -129,9 +132,14 @@ class FetchStream(AsyncIterator[Message]):
 
     async def _advance(self, session: ImapSession) -> None:
         if self._todo is None:
-            self._todo = Windows(await self._resolve(session), self._budget, bodies=self._bodies)
+            first = self._guess(session.state) if self._guess is not None else UidSet()
+            self._todo = Windows(first, self._budget, bodies=self._bodies)
         if session is not self._session:
             self._take_over(session)
+        if not self._resolved:
+            self._fill(session, self._todo)  # what is guessed travels with the question
+            self._todo.extend(await self._resolve(session))
+            self._resolved = True
         while not self._rows:
             if self._failure is not None:
                 failure, self._failure = self._failure, None

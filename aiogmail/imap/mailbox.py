@@ -23,6 +23,9 @@ __all__ = ["Mailbox"]
 T = TypeVar("T")
 
 _AS_IT_STANDS = 1000
+_GUESSED = 4
+_Resolve = Callable[[ImapSession], Coroutine[Any, Any, UidSet]]
+_Guess = Callable[[MailboxState], UidSet]
 _STAR = re.compile(r"(?:(\d{1,10}):)?\*")
 
 
@@ -114,14 +117,8 @@ class Mailbox:
             ConfigurationError: UID 0, a control character, an unknown item: at once, before anything is sent.
         """
         wire = wire_items(items)
-        query = _as_query(uids)
-        if query is None:
-            return self._stream(_those_there(_uid_set(uids)), wire)
-        keys, charset = criteria(query)
-        return self._stream(lambda session: _search(session, keys, charset), wire)
-
-    def _stream(self, resolve: Callable[[ImapSession], Coroutine[Any, Any, UidSet]], items: tuple[str, ...]) -> FetchStream:
-        return FetchStream(self._keeper, resolve, items, budget=self._limits.buffer)
+        resolve, guess = _resolution(uids)
+        return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer, guess=guess)
 
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
@@ -153,7 +150,7 @@ class Mailbox:
         return session
 
 
-async def _search(session: ImapSession, keys: tuple[object, ...], charset: bool) -> UidSet:
+async def _search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:
     esearch = "ESEARCH" in session.capabilities
     try:
         return await session.execute(UidSearch(keys, esearch=esearch, charset=charset))
@@ -165,7 +162,7 @@ async def _search(session: ImapSession, keys: tuple[object, ...], charset: bool)
         return await session.execute(UidSearch(keys, esearch=False, charset=charset))
 
 
-def _those_there(uids: UidSet) -> Callable[[ImapSession], Coroutine[Any, Any, UidSet]]:
+def _those_there(uids: UidSet) -> _Resolve:
     """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
 
     async def resolve(session: ImapSession) -> UidSet:
@@ -191,14 +188,40 @@ def check_mailbox_name(name: object) -> str:
     return name
 
 
-def _as_query(uids: object) -> Query | None:
-    """A query, or a set with an open end, which only the server can resolve."""
+def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:
+    """How to find out which UIDs a fetch is of, and what can be asked for meanwhile.
+
+    Raises:
+        ConfigurationError: what is given is no set of UIDs.
+    """
     if isinstance(uids, Query):
-        return uids
+        return _found_by(uids), _from_first(1) if uids is Q.all else None
     if isinstance(uids, str) and (match := _STAR.fullmatch(uids)):
         # "n:*" always holds the last message, so the highest UID there can be names it alone (RFC 9051 section 6.4.8).
-        return uids_from(int(match[1]) if match[1] else 2**32 - 1)
-    return None
+        first = int(match[1]) if match[1] else 2**32 - 1
+        return _found_by(uids_from(first)), _from_first(first)
+    return _those_there(_uid_set(uids)), None
+
+
+def _found_by(query: Query) -> _Resolve:
+    keys, charset = criteria(query)
+
+    async def resolve(session: ImapSession) -> UidSet:
+        return await _search(session, keys, charset)
+
+    return resolve
+
+
+def _from_first(first: int) -> _Guess:
+    """The first few UIDs of a mailbox that has few holes: their rows come a round trip earlier."""
+
+    def guess(state: MailboxState) -> UidSet:
+        last = (state.uidnext or 1) - 1
+        if last < first or state.exists * 4 < last:
+            return UidSet()
+        return UidSet(range(first, min(last, first + _GUESSED - 1) + 1))
+
+    return guess
 
 
 def _uid_set(uids: UidSet | str | int | Iterable[int] | Query) -> UidSet:

@@ -94,7 +94,7 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
             responses = []  # the parser keeps the error
         self._process(responses)
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # aioimaplib calls it d
         try:
             responses = self._parser.feed(data)
         except ProtocolError:

@@ -55,7 +55,7 @@ class Link(Protocol):
 class Pending(Generic[T]):
     """A command with its place in the queue and the future of its result."""
 
-    __slots__ = ("abandoned", "command", "future", "handed", "left", "tag", "waiting")
+    __slots__ = ("abandoned", "command", "future", "handed", "left", "riders", "tag", "waiting")
 
     def __init__(self, command: Command[T], future: asyncio.Future[T]) -> None:
         self.command = command
@@ -69,6 +69,15 @@ class Pending(Generic[T]):
         """Whether a byte of it was handed to the transport."""
         self.abandoned = False
         """The caller went away; the reply is read and dropped."""
+        self.riders: list[Pending[Any]] = []
+        """Commands that are done in the same run as this one, and get their share of its rows."""
+
+    def take(self, response: Response) -> bool:
+        """Whether the response is this command's, or one of its riders'; each gets what it asked for."""
+        taken = self.command.take(response)
+        for rider in self.riders:
+            taken = rider.command.take(response) or taken
+        return taken
 
 
 class CommandQueue:
@@ -170,9 +179,11 @@ class CommandQueue:
     def cancel(self, pending: Pending[Any]) -> None:
         """The caller of this command went away."""
         pending.future.cancel()
-        if pending.tag and self._flight.get(pending.tag) is pending:
-            if pending is not self._writer and not pending.left and pending.command.is_droppable():
+        leader = self._flight.get(pending.tag)
+        if leader is not None and (leader is pending or pending in leader.riders):
+            if leader is not self._writer and not leader.left and pending.command.is_droppable():
                 pending.abandoned = True
+                self._say_interrupt(pending)
             else:
                 self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
         elif pending in self._waiting:
@@ -186,12 +197,16 @@ class CommandQueue:
         self._stop_timer()
         flight, self._flight = list(self._flight.values()), {}
         waiting, self._waiting = list(self._waiting), deque()
-        self._writer = None
+        writer, self._writer = self._writer, None
+        unsent = bool(self._blocks)
         self._blocks.clear()
         for pending in flight:
             changes = pending.command.effect is not Effect.PURE
-            outcome = (Outcome.UNKNOWN if pending.handed else Outcome.NOT_APPLIED) if changes else None
-            self._reject(pending, error.replica(outcome=outcome, stage=f"{pending.command.name} on the wire"))
+            # A literal that was not wholly handed over cannot have been taken, because the connection is aborted.
+            whole = pending is not writer or not (unsent or pending.left)
+            outcome = (Outcome.UNKNOWN if whole else Outcome.NOT_APPLIED) if changes else None
+            for one in (pending, *pending.riders):
+                self._reject(one, error.replica(outcome=outcome, stage=f"{one.command.name} on the wire"))
         for pending in waiting:
             self._reject(pending, error.replica(outcome=Outcome.NOT_APPLIED, stage=f"{pending.command.name} not sent"))
 
@@ -210,7 +225,7 @@ class CommandQueue:
                 self._continuation(response)
                 continue
             for pending in flight.values():
-                if pending.command.take(response):
+                if pending.take(response) if pending.riders else pending.command.take(response):
                     break
             else:
                 if isinstance(response, Status) and response.status == "BYE":
@@ -248,12 +263,18 @@ class CommandQueue:
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
         pending.tag = self._new_tag()
+        if self._waiting:
+            for _ in range(command.join([other.command for other in self._waiting])):
+                rider = self._waiting.popleft()
+                rider.tag = pending.tag
+                pending.riders.append(rider)
         try:
             encoded = encode_command(
                 pending.tag, command.name, *command.arguments(), literal=self.literal_mode, utf8=self.utf8, limits=self._limits
             )
         except ConfigurationError as error:
-            self._reject(pending, error)
+            for one in (pending, *pending.riders):
+                self._reject(one, error)
             return
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s C: %s", self._name, encoded.redacted)
@@ -290,10 +311,21 @@ class CommandQueue:
 
     def _interrupt(self) -> None:
         """Others wait: a command that would go on for ever (IDLE) ends itself."""
-        for pending in self._flight.values():
-            line = pending.command.interrupt()
-            if line is not None:
-                self._link.write(line + b"\r\n")
+        for pending in list(self._flight.values()):
+            self._say_interrupt(pending)
+
+    def interrupt(self, pending: Pending[Any]) -> None:
+        """End a command that would go on for ever, such as IDLE; its future is done when the server has said so."""
+        if self._flight.get(pending.tag) is pending:
+            self._say_interrupt(pending)
+        elif pending in self._waiting:
+            self.cancel(pending)
+
+    def _say_interrupt(self, pending: Pending[Any]) -> None:
+        line = pending.command.interrupt()
+        if line is not None:
+            self._link.write(line + b"\r\n")
+            self._start_timer()
 
     # -- replies -----------------------------------------------------------------------------------------------------------
 
@@ -305,9 +337,10 @@ class CommandQueue:
             self._pump()
             return
         for pending in self._flight.values():
-            if pending is not writer and (answer := pending.command.answer(response)) is not None:
-                if answer or not pending.abandoned:
+            if pending is not writer and (answer := pending.command.answer(response)) is not False:
+                if isinstance(answer, bytes):
                     self._link.write(answer + b"\r\n")
+                self._start_timer()
                 return
         self._link.fail(ProtocolError(f"{self._name}: the server asked for more (+) and no command waits for that"))
 
@@ -329,6 +362,8 @@ class CommandQueue:
         self._pump()
 
     def _settle(self, pending: Pending[Any], response: Tagged) -> None:
+        for rider in pending.riders:
+            self._settle(rider, response)
         try:
             if response.status != "OK":
                 error = pending.command.refuse(response)

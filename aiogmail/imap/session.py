@@ -47,8 +47,14 @@ class ImapSession:
         self.protocol: ImapProtocol
 
     @classmethod
-    async def open(cls, address: str, credentials: CredentialSource, settings: Settings) -> ImapSession:
+    async def open(cls, address: str, credentials: CredentialSource, settings: Settings, *, eager: bool = True) -> ImapSession:
         """Connect and authenticate.
+
+        Args:
+            address: who logs in.
+            credentials: where the credential comes from.
+            settings: where to, and within which deadlines.
+            eager: say AUTHENTICATE as soon as TLS has shown who the server is, without waiting a round trip for its greeting.
 
         Raises:
             ConnectFailed: no connection, in the system's or the TLS library's words.
@@ -61,7 +67,7 @@ class ImapSession:
         """
         self = cls(address, settings)
         credential = await credentials.get(_MIN_TTL)
-        await self._connect()
+        await self._connect(eager=eager)
         try:
             await self._authenticate(credential, credentials)
         except BaseException as error:
@@ -117,7 +123,7 @@ class ImapSession:
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 
-    async def _connect(self) -> None:
+    async def _connect(self, *, eager: bool) -> None:
         endpoint, timeouts = self.settings.imap, self.settings.timeouts
         loop = asyncio.get_running_loop()
         protocol = self.protocol = ImapProtocol(
@@ -126,10 +132,13 @@ class ImapSession:
         tls: dict[str, Any] = {}
         if endpoint.security == "tls":
             tls = {"ssl": endpoint.context(), "server_hostname": endpoint.host, "ssl_shutdown_timeout": 1.0}
+        protocol.greeting.add_done_callback(self._greeted)
+        began = loop.time()
         try:
             async with asyncio.timeout(timeouts.connect):
                 await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port, **tls)
-                await protocol.greeting
+                if not eager:
+                    await protocol.greeting
         except TimeoutError as error:
             failure: GmailError = ConnectFailed(f"{endpoint}: no connection within {timeouts.connect:g} s")
             protocol.fail(failure)
@@ -141,10 +150,14 @@ class ImapSession:
         except BaseException:
             protocol.fail(Disconnected(f"{endpoint}: given up while connecting"))
             raise
-        greeting = protocol.greeting.result()
-        if greeting.status == "PREAUTH":
-            protocol.fail(AccessDenied(f"{endpoint}: the server greeted us as somebody already known (PREAUTH); not going on"))
-            raise protocol.closed.result()
+        silent = ConnectFailed(f"{endpoint}: no greeting within {timeouts.connect:g} s")
+        late = loop.call_later(max(0.0, began + timeouts.connect - loop.time()), protocol.fail, silent)
+        protocol.greeting.add_done_callback(lambda _: late.cancel())
+
+    def _greeted(self, greeting: asyncio.Future[Status]) -> None:
+        if not greeting.cancelled() and greeting.exception() is None and greeting.result().status == "PREAUTH":
+            endpoint = self.settings.imap
+            self.protocol.fail(AccessDenied(f"{endpoint}: the server greeted us as somebody already known (PREAUTH); not going on"))
 
     async def _authenticate(self, credential: Credential, credentials: CredentialSource) -> None:
         try:

@@ -26,6 +26,7 @@ class Windows:
     """
 
     def __init__(self, uids: UidSet, budget: int, *, bodies: bool) -> None:
+        self._seen_to = uids.ranges[-1][1] if uids else 0
         self._ranges = deque(uids.ranges)
         self._again: deque[UidSet] = deque()
         self._budget = budget
@@ -34,6 +35,12 @@ class Windows:
         self._sizes: dict[int, int] = {}
         self._known_to = 0
         self._probing = False
+
+    def extend(self, uids: UidSet) -> None:
+        """It has turned out what there is: ask for what lies above what was asked for on a guess."""
+        rest = uids - UidSet(range(1, self._seen_to + 1)) if self._seen_to else uids
+        self._ranges.extend(rest.ranges)
+        self._blind = self._bodies
 
     @property
     def is_empty(self) -> bool:

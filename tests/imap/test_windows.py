@@ -89,3 +89,15 @@ def test_what_is_asked_for_again_comes_first_and_in_order():
     assert todo.put_back_halved([7, 8, 9])
     assert [list(todo.next_window(None)), list(todo.next_window(None))] == [[7, 8], [9]]
     assert not todo.is_empty
+
+
+def test_what_was_guessed_is_not_asked_for_twice():
+    todo = Windows(UidSet("1:4"), 1000, bodies=True)
+    assert list(todo.next_window(None)) == [1, 2, 3, 4]
+    todo.extend(UidSet("1,3,9:11"))
+    assert list(todo.next_window(None)) == [9, 10, 11]
+    assert todo.is_empty
+    todo = Windows(UidSet(), 1000, bodies=False)
+    assert not todo.next_window(None)
+    todo.extend(UidSet("2:3"))
+    assert list(todo.next_window(None)) == [2, 3]

@@ -54,7 +54,7 @@ class Authenticate(Command[frozenset[str] | None]):
             return True
         return False
 
-    def answer(self, continuation: Continuation) -> bytes | None:
+    def answer(self, continuation: Continuation) -> bytes | bool:
         if not self._sent:
             self._sent = True
             return self._response.reveal().encode("ascii")

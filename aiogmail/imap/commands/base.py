@@ -48,12 +48,16 @@ class Command(Generic[T]):
         """Whether this untagged response is this command's; if so it is kept."""
         return False
 
-    def answer(self, continuation: Continuation) -> bytes | None:
+    def answer(self, continuation: Continuation) -> bytes | bool:
         """The line, without CRLF, with which the client answers a continuation request that no literal waits for.
 
-        ``None``: the command does not expect one, and the connection is failed.
+        ``True``: it is taken, and there is nothing to say. ``False``: the command expects none, and the connection is failed.
         """
-        return None
+        return False
+
+    def join(self, others: Sequence[Command[Any]]) -> int:
+        """How many of the commands waiting behind this one, from the first on, it can do in the same run."""
+        return 0
 
     def interrupt(self) -> bytes | None:
         """A line that ends this command early because others wait; ``None``: it ends by itself."""

@@ -21,6 +21,10 @@ def reply_name(item: str) -> str:
     return name
 
 
+_MOST_RANGES = 500
+"""A range takes 22 characters at most: the command line stays below 16 KiB."""
+
+
 class UidFetch(Command[UidSet]):
     """UID FETCH. The result is the set of UIDs whose rows did not come: they are gone from the mailbox.
 
@@ -42,14 +46,28 @@ class UidFetch(Command[UidSet]):
         self.left = set(uids)
         """UIDs whose rows have not been handed on."""
         self.uids = uids
-        self._items = tuple(items)
+        self.items = tuple(items)
         self._wanted = frozenset(reply_name(item) for item in items)
         self._on_row = on_row
         self._small = small
         self._partial: dict[int, Fetch] = {}
+        self._together = uids
+
+    def join(self, others: Sequence[Command[Any]]) -> int:
+        """Ask for the rows of as many of these fetches as go with this one, in one command; how many, from the first on."""
+        joined = 0
+        for other in others:
+            if not isinstance(other, UidFetch) or other.items != self.items:
+                break
+            together = self._together | other.uids
+            if len(together.ranges) > _MOST_RANGES:
+                break
+            self._together = together
+            joined += 1
+        return joined
 
     def arguments(self) -> Sequence[Any]:
-        return (self.uids, Raw("(" + " ".join(("UID", *self._items)) + ")"))
+        return (self._together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
 
     def take(self, response: Response) -> bool:
         if type(response) is not Fetch:

@@ -38,7 +38,7 @@ class MailboxState:
 
 
 class Select(Command[MailboxState]):
-    """SELECT, or EXAMINE when ``readonly``. Reads may be written behind it before its reply has come.
+    """SELECT, or EXAMINE when ``readonly``. It is written behind reads, and reads behind it, without waiting for replies.
 
     A failed one leaves nothing selected (RFC 9051 section 6.3.2), and the connection is of no more use to who asked for it:
     the error ends it, and with it whatever was written behind.
@@ -49,7 +49,6 @@ class Select(Command[MailboxState]):
         uidvalidity: what it must be, because UIDs are known already; ``None``: any.
     """
 
-    waits = True
     droppable = False
 
     def __init__(self, mailbox: str, *, readonly: bool, uidvalidity: int | None = None) -> None:
