@@ -12,6 +12,7 @@ import random
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from .faults import Fault, Pump, Shape
 from .ledger import Connection
@@ -67,9 +68,8 @@ class Channel(asyncio.Protocol):
     # From the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         loop = asyncio.get_running_loop()
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if peer else self.peer
         if self._closed is not None:
@@ -326,7 +326,7 @@ class Channel(asyncio.Protocol):
         if fault.action == "blackhole":
             assert self._closed is not None
             await asyncio.shield(self._closed)
-        if fault.action in {"close", "reset", "blackhole", "bye"}:
+        if fault.action in {"close", "reset", "blackhole", "bye", "truncate"}:
             raise Hangup
 
     def _enact_in_reply(self, fault: Fault) -> None:
@@ -349,6 +349,8 @@ class Channel(asyncio.Protocol):
         self._muted = True
         if fault.action == "reset":
             self.reset()
+        elif fault.action == "truncate":
+            transport.abort()
         elif fault.action in {"close", "bye"}:
             self._close_transport()
         elif fault.action == "blackhole":

@@ -11,7 +11,7 @@ from typing import Literal
 
 __all__ = ["Action", "Fault", "Faults", "Pump", "Shape"]
 
-Action = Literal["close", "reset", "blackhole", "mute", "bye", "bye_open", "garbage", "answer", "delay"]
+Action = Literal["close", "reset", "blackhole", "mute", "bye", "bye_open", "garbage", "answer", "delay", "truncate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Fault:
     """Something that goes wrong at one place.
 
     Attributes:
-        action: ``"close"`` ends the connection cleanly, ``"reset"`` by RST; ``"blackhole"`` leaves it open and silent, reading nothing;
+        action: ``"close"`` ends the connection cleanly, ``"truncate"`` without TLS's goodbye, ``"reset"`` by RST; ``"blackhole"`` leaves it open and silent, reading nothing;
             ``"mute"`` executes commands and withholds replies; ``"bye"`` says ``text`` (an IMAP BYE, an SMTP 421, a POP3 -ERR) and
-            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data``; ``"answer"`` gives ``text`` as the
+            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag); ``"answer"`` gives ``text`` as the
             command's reply; ``"delay"`` waits ``seconds``.
         command: the command it waits for, such as ``"UID FETCH"``, ``"APPEND"``, ``"DATA"``, ``"MESSAGE"`` (SMTP's final dot or last
             BDAT), ``"RETR"``, ``"TOKEN"``; ``"CONNECT"`` is the greeting; ``None``: any command.

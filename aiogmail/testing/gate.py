@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .channel import Channel
 from .faults import Fault
 
@@ -19,6 +21,8 @@ class Gate:
 
     def __init__(self, channel: Channel, fault: Fault | None, prefix: str = "") -> None:
         self.channel = channel
+        if fault is not None and b"{tag}" in fault.data:
+            fault = replace(fault, data=fault.data.replace(b"{tag}", prefix.strip().encode()))
         self.fault = fault
         self.prefix = prefix
 

@@ -146,9 +146,11 @@ class OAuthEndpoints:
             fresh = tokens.grant(grant.address, grant.client_id, grant.scope, behaviour.refresh_token_lifetime)
             grant.dead = "Token has been expired or revoked."
             words["refresh_token"] = fresh.refresh_token
-        if grant.expires_at is not None:
-            words["refresh_token_expires_in"] = int(grant.expires_at - self.hub.now())
+        words.update(self._grant_life(grant))
         return grant.address, words
+
+    def _grant_life(self, grant: Grant) -> dict[str, int]:
+        return {} if grant.expires_at is None else {"refresh_token_expires_in": int(grant.expires_at - self.hub.now())}
 
     def _exchange(self, form: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         tokens = self.hub.tokens
@@ -175,8 +177,7 @@ class OAuthEndpoints:
         words = self._answer(code.address, code.scope, grant)
         if grant is not None:
             words["refresh_token"] = grant.refresh_token
-            if grant.expires_at is not None:
-                words["refresh_token_expires_in"] = int(grant.expires_at - self.hub.now())
+            words.update(self._grant_life(grant))
         return code.address, words
 
     def _assertion(self, assertion: str) -> tuple[str, dict[str, Any]]:

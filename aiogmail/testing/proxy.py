@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from types import TracebackType
+from typing import cast
 
 from .faults import Action, Pump, Shape
 
@@ -23,8 +24,7 @@ class _End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         if not self.to_server:
             self.link.begin()
 

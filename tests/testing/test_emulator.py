@@ -7,7 +7,7 @@ import pytest
 from aiogmail.errors import StateError
 from aiogmail.oauth import TokenCache
 from aiogmail.settings import Settings
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, run_virtual
+from aiogmail.testing import Behaviour, Fault, FaultProxy, GmailEmulator, Shape, run_virtual
 from tests.testing.support import ME, Wire, message, on_server, quiet
 
 
@@ -243,6 +243,34 @@ def test_a_reset_on_a_real_socket_is_one():
     asyncio.run(main())
 
 
+def test_tls_may_end_without_its_goodbye():
+    async def main():
+        async with GmailEmulator() as server:
+            for action in ("truncate", "close"):
+                seen = []
+                server.faults.add(Fault(action, "CAPABILITY"))
+                loop = asyncio.get_running_loop()
+                context = server.ssl_context
+                # The standard library's blocking TLS tells the two ends apart; asyncio's does not.
+                await loop.run_in_executor(None, _capability, server.port("imap"), context, seen)
+                assert seen == ([ssl.SSLEOFError] if action == "truncate" else [b""])
+
+    asyncio.run(main())
+
+
+def _capability(port, context, seen):
+    with (
+        socket.create_connection(("127.0.0.1", port)) as raw,
+        context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False) as one,
+    ):
+        one.recv(1000)
+        one.sendall(b"A CAPABILITY\r\n")
+        try:
+            seen.append(one.recv(1000))
+        except OSError as error:
+            seen.append(type(error))
+
+
 def test_a_black_hole_ends_with_the_emulator():
     async def main():
         async with GmailEmulator() as server:
@@ -253,3 +281,25 @@ def test_a_black_hole_ends_with_the_emulator():
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
+
+
+def test_it_runs_on_uvloop_too():
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+
+    async def main():
+        async with GmailEmulator() as server, FaultProxy(("127.0.0.1", server.port("http"))) as proxy:
+            me = server.add_account(ME)
+            me.deliver(message(body="x" * 1_000_000))
+            async with TokenCache() as tokens:
+                token = await tokens.get(ME, server.credentials(ME))
+                info = {**server.credentials(ME).to_authorized_user_info(), "token_uri": f"http://127.0.0.1:{proxy.port}/token"}
+                assert await tokens.get(ME, type(server.credentials(ME)).from_authorized_user_info(info))
+            async with Wire(server) as wire:
+                await wire.login(token=token.access_token.reveal())
+                await wire.cmd("SELECT INBOX")
+                assert len((await wire.cmd("FETCH 1 BODY.PEEK[]"))[0]) > 1_000_000
+                me.expire_sessions()
+                assert await wire.line() == "* BYE Session expired, please login again."
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

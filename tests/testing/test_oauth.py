@@ -173,8 +173,11 @@ async def test_codes_without_pkce_online_and_late(server, me):
     import asyncio
 
     answer = await code_of(server, access_type=None, code_challenge="plain", state=None, login_hint=None)
+    assert (await token(server, grant_type="authorization_code", code=answer["code"], redirect_uri=REDIRECT))[0] == 400
     status, body = await token(server, grant_type="authorization_code", code=answer["code"], redirect_uri=REDIRECT, code_verifier="plain")
     assert status == 200
+    answer = await code_of(server)
+    assert (await token(server, grant_type="authorization_code", code=answer["code"], redirect_uri=REDIRECT))[1]["refresh_token"]
     assert "refresh_token" not in body
     answer = await code_of(server)
     await asyncio.sleep(601)
@@ -210,6 +213,10 @@ async def test_revocation(server, me):
     assert (await token(server, grant_type="refresh_token", refresh_token=good))[0] == 400
     status, _, body = await http(server, "POST", f"/revoke?token={good}")
     assert (status, body["error"]) == (400, "invalid_token")
+    server.add_account("you@gmail.com")
+    yours = server.access_token("you@gmail.com")
+    me.revoke()
+    assert server.hub.tokens.valid("you@gmail.com", yours)
     alone = me.access_token()
     assert (await http(server, "POST", "/revoke", {"token": alone}))[0] == 200
     assert (await http(server, "POST", "/revoke", {"token": "x"}))[0] == 400

@@ -63,7 +63,7 @@ class TestClass:
 """
 
 
-def run(pytester, *options, ini="", **sources):
+def run(pytester, *options, ini="", subprocess=False, **sources):
     pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
     pytester.makepyfile(**sources)
     pytester._monkeypatch.setenv("PYTHONPATH", str(Path(aiogmail.__file__).parents[1]))
@@ -71,7 +71,8 @@ def run(pytester, *options, ini="", **sources):
     plugin = [] if installed else ["-p", "aiogmail.testing.plugin"]
     if "asyncio" not in ini and importlib.util.find_spec("pytest_asyncio"):
         plugin += ["-p", "no:asyncio"]
-    return pytester.runpytest_subprocess(*plugin, "-v", "-p", "no:cacheprovider", "--strict-markers", *options)
+    run_it = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
+    return run_it(*plugin, "-v", "-p", "no:cacheprovider", "--strict-markers", *options)
 
 
 def test_async_tests_of_five_lines_virtual_time_switches_blocking_code_and_others_all_run(pytester):
@@ -99,7 +100,7 @@ def test_with_anyio_it_runs_as_anyio_runs_it(pytester):
 def test_with_pytest_asyncio_it_runs_as_that_runs_it(pytester, mode):
     mark = "import pytest\n@pytest.mark.asyncio" if mode == "strict" else ""
     ini = f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n"
-    run(pytester, ini=ini, test_asyncio=mark + FIVE_LINES).assert_outcomes(passed=1)
+    run(pytester, ini=ini, subprocess=True, test_asyncio=mark + FIVE_LINES).assert_outcomes(passed=1)
 
 
 def test_without_our_fixtures_no_certificate_is_thought_of(pytester):
@@ -108,4 +109,4 @@ import sys
 def test_light():
     assert not {"trustme", "aiogmail.testing.certificates"} & set(sys.modules)
 """
-    run(pytester, test_light=source).assert_outcomes(passed=1)
+    run(pytester, subprocess=True, test_light=source).assert_outcomes(passed=1)

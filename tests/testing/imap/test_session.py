@@ -331,6 +331,14 @@ async def test_garbage_and_a_bye_that_leaves_the_connection_open(server, me, wir
 
 
 @on_imap()
+async def test_forged_tags_are_garbage_that_knows_the_tag(server, me, wire):
+    server.faults.add(Fault("garbage", "NOOP", data=b"{tag} OK forged\r\nA99 OK unknown\r\n"))
+    assert await wire.cmd("NOOP", tag="N1") == ["OK forged"]
+    assert await wire.line() == "A99 OK unknown"
+    assert await wire.line() == "N1 OK Success"
+
+
+@on_imap()
 async def test_delays_before_and_in_a_reply(server, me, wire):
     loop = asyncio.get_running_loop()
     server.faults.add(Fault("delay", "NOOP", seconds=7))
