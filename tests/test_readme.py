@@ -2,10 +2,13 @@
 
 import asyncio
 import functools
+import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -59,6 +62,21 @@ def test_a_snippet_runs(number, monkeypatch, tmp_path, capsys):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "token.json").write_text(gmail.token)
         monkeypatch.setattr(aiogmail, "Gmail", functools.partial(aiogmail.Gmail, settings=gmail.settings))
+        if "def test_" in SNIPPETS[number]:
+            (tmp_path / "test_snippet.py").write_text(SNIPPETS[number])
+            # The fixtures come with the installed package; run from a checkout they have to be named.
+            installed = any(point.name == "aiogmail" for point in importlib.metadata.entry_points(group="pytest11"))
+            plugin = [] if installed else ["-p", "aiogmail.testing.plugin"]
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--rootdir", tmp_path, tmp_path],
+                env={**os.environ, "PYTHONPATH": str(README.parent)},
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert "1 passed" in done.stdout, done.stdout
+            return
         exec(compile(SNIPPETS[number], f"README snippet {number}", "exec"), {"__name__": "snippet"})
         out = capsys.readouterr().out
         if "inbox.state.exists, " in SNIPPETS[number]:

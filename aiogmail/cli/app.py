@@ -10,6 +10,7 @@ from rich.console import Console
 
 from aiogmail import __version__
 from aiogmail.errors import GmailError
+from aiogmail.testing.serve import main as serve
 
 from .demo import run_demo
 
@@ -46,3 +47,12 @@ def demo(
         raise typer.Exit(130) from None
     if not story.is_good:
         raise typer.Exit(1)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="Run a Gmail on this machine, with a sample mailbox, until Ctrl-C; it prints how to connect. `--help` lists its options.",
+)
+def emulator(context: typer.Context) -> None:
+    """Hand everything on to the emulator's own command line."""
+    raise typer.Exit(serve(context.args))

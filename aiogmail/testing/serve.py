@@ -88,7 +88,7 @@ def _lines(emulator: GmailEmulator, address: str, token: str, count: int, place:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m aiogmail.testing", description="A local Gmail with a sample mailbox.")
+    parser = argparse.ArgumentParser(prog="aiogmail emulator", description="A local Gmail with a sample mailbox.")
     parser.add_argument("--address", default="me@gmail.com")
     parser.add_argument("--copies", type=int, default=1, help="how often the dozen sample messages are delivered")
     parser.add_argument("--token-lifetime", type=float, default=3599, help="seconds; short ones show sessions that expire")

@@ -1,8 +1,10 @@
 """The command line as a person meets it."""
 
 import asyncio
+import imaplib
 import io
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -98,3 +100,33 @@ def test_main_runs_the_app(monkeypatch):
     monkeypatch.setattr(app_module, "app", lambda: called.append(True))
     cli.main()
     assert called
+
+
+def test_the_emulator_serves_until_it_is_told_to_stop():
+    child = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "aiogmail.cli", "emulator", "--address", "ann@gmail.example"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        lines = [child.stdout.readline() for _ in range(9)]
+        assert "ann@gmail.example, 12 messages" in lines[0]
+        port = int(re.search(r"IMAP +127\.0\.0\.1:(\d+)", lines[1])[1])
+        ca = re.search(r"CA +(.*)", lines[5])[1]
+        context = ssl.create_default_context(cafile=ca)
+        with imaplib.IMAP4_SSL("127.0.0.1", port, ssl_context=context) as client:
+            client.login("ann@gmail.example", "emulatorpassword")
+            assert client.select("INBOX")[0] == "OK"
+    finally:
+        child.terminate()
+        rest = child.stdout.read()
+        child.stdout.close()
+    assert child.wait(timeout=10) == 0
+    assert "Traceback" not in rest
+
+
+def test_the_emulator_lists_its_own_options():
+    done = subprocess.run(
+        [sys.executable, "-m", "aiogmail.cli", "emulator", "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert "--token-lifetime" in done.stdout
