@@ -174,3 +174,17 @@ def nightly(session: nox.Session) -> None:
     _real_servers(session)
     # pytest ends with 5 where no test was chosen: until there is a nightly test, that is no failure.
     session.run("python", "-m", "pytest", "-n", "2", "-m", "nightly", *session.posargs, success_codes=[0, 5])
+
+
+@nox.session(python=PYTHONS[LOWEST], default=False)
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing, 20 minutes a target (or AIOGMAIL_FUZZ_SECONDS), from the corpus of the tests."""
+    _install(session, "test")
+    session.install("atheris>=2.3")
+    seconds = os.environ.get("AIOGMAIL_FUZZ_SECONDS", "1200")
+    for target in ("imap_feed", "encoder"):
+        folder = Path(session.create_tmp()) / target
+        folder.mkdir(exist_ok=True)
+        seeds = [str(ROOT / "tests" / "imap" / "wire" / "corpus")] if target == "imap_feed" else []
+        limits = [f"-max_total_time={seconds}", "-max_len=3000", "-timeout=10", f"-artifact_prefix={folder}/"]
+        session.run("python", "-m", f"tests.fuzz.{target}", *limits, str(folder), *seeds)
