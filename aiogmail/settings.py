@@ -117,8 +117,6 @@ class Timeouts:
         min_rate: bytes a second such a reply must keep up, once ``progress`` has passed.
         append_block: a 64 KiB block of an APPEND or of message data to be taken by the server.
         append_final: from the last byte of a message to the server's reply.
-        idle_renew: how long an IDLE is left before it is renewed (with jitter).
-        idle_max: no IDLE is ever older.
         idle_done: the answer to DONE.
         logout: a polite LOGOUT or QUIT when closing; then the connection is aborted.
         recover: how long work waits out an outage before its error reaches the caller.
@@ -134,8 +132,6 @@ class Timeouts:
     min_rate: float = 1024.0
     append_block: float = 180.0
     append_final: float = 600.0
-    idle_renew: float = 300.0
-    idle_max: float = 540.0
     idle_done: float = 20.0
     logout: float = 5.0
     recover: float = 300.0
@@ -160,10 +156,8 @@ class Limits:
         command_line: one command line sent (Gmail takes at least 16 KiB).
         buffer: fetched rows waiting for a slow consumer, before reading from the socket is paused; also what a window of a
             ``fetch`` is sized for.
-        untagged: unsolicited responses waiting to be looked at.
         queue: commands waiting for their turn on a connection.
         pipeline: commands on the wire at once. Gmail answers deep pipelining with throttling.
-        connections: connections of one account; Gmail allows 15 over all programs and devices.
     """
 
     line: int = 16 * 1024 * 1024
@@ -172,10 +166,8 @@ class Limits:
     depth: int = 25
     command_line: int = 16 * 1024
     buffer: int = 1024 * 1024
-    untagged: int = 10_000
     queue: int = 10_000
     pipeline: int = 4
-    connections: int = 5
 
     def __post_init__(self) -> None:
         _positive(self, *self.__slots__)
