@@ -133,12 +133,26 @@ def types(session: nox.Session) -> None:
     session.run("pyright", *checked)
 
 
+def _node_modules(session: nox.Session) -> None:
+    """imapflow and nodemailer, for the tests that let them talk to the emulator; without npm those tests say why they are skipped."""
+    folder = ROOT / ".nox" / "node"
+    if shutil.which("npm") is None:
+        return
+    if not (folder / "node_modules" / "nodemailer").exists():
+        wanted = ("imapflow", "nodemailer")
+        session.run(
+            "npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", *wanted, external=True, success_codes=[0, 1]
+        )
+    session.env["NODE_PATH"] = str(folder / "node_modules")
+
+
 def _tests(version: str, session: nox.Session) -> None:
     _install(session, "test")
     _real_servers(session)
     if version != LOWEST:
         session.run("python", "-m", "pytest", "-n", "2", "-m", "not slow and not nightly", *session.posargs)
         return
+    _node_modules(session)
     session.run("coverage", "erase")
     # As a program of its own: the package's pytest plugin is imported before any pytest plugin could begin to measure.
     session.run("coverage", "run", "-m", "pytest", "-n", "2", "-m", "not nightly", *session.posargs)
