@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from aiogmail.errors import StateError
 from aiogmail.oauth import AppPassword, Credentials, TokenCache
 from aiogmail.ports import Credential
 
@@ -34,4 +37,5 @@ class AccountCredentials:
     def refused(self, credential: Credential) -> None:
         """See :meth:`aiogmail.ports.CredentialSource.refused`."""
         if credential.mechanism != "PLAIN":
-            self._tokens.invalidate(self._address, credential.secret)
+            with contextlib.suppress(StateError):  # closed meanwhile: it hands out no token any more, and the refusal is the news
+                self._tokens.invalidate(self._address, credential.secret)
