@@ -8,8 +8,6 @@ import sys
 
 import atheris
 
-atheris.enabled_hooks.add("RegEx")
-
 with atheris.instrument_imports(include=["aiogmail.imap"]):
     from aiogmail.errors import ConfigurationError
     from aiogmail.imap.wire import Flag, Label, LiteralMode, Mailbox, encode_command

@@ -8,8 +8,6 @@ import sys
 
 import atheris
 
-atheris.enabled_hooks.add("RegEx")
-
 with atheris.instrument_imports(include=["aiogmail.imap"]):
     from aiogmail.errors import ProtocolError
     from aiogmail.imap.wire import Fetch, ResponseParser
