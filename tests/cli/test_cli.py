@@ -19,6 +19,7 @@ from aiogmail.cli import app as app_module
 from aiogmail.cli.demo import Story, run_demo
 
 
+@pytest.mark.slow
 def test_the_demo_tells_of_sessions_that_expire_and_ends_well_within_ten_seconds():
     began = time.monotonic()
     done = subprocess.run(
@@ -34,6 +35,7 @@ def test_the_demo_tells_of_sessions_that_expire_and_ends_well_within_ten_seconds
     assert took < 10, "the demo is promised to end in ten seconds"
 
 
+@pytest.mark.slow
 def test_the_story_is_counted_by_the_ledger():
     out = io.StringIO()
     story = asyncio.run(run_demo(Console(file=out, width=120), messages=300))

@@ -17,7 +17,7 @@ MESSAGES = 5000
 CUTS = 10
 TOKEN_LIFE = 5
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 def corpus(count, seed):

@@ -45,6 +45,7 @@ async def with_inbox(test, *, count=50, seed=0, largest=3000, limits=None, reado
             return await test(server, account, inbox, raws)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_whatever_is_cut_every_row_comes_once_and_in_order(seed):
     """Sessions ended at random places of the stream and of the replies, with a budget of a few messages."""
