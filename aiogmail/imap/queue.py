@@ -262,10 +262,15 @@ class CommandQueue:
             return True
         if command.waits or len(self._flight) >= self._limits.pipeline:
             return False
+<<<<<<< HEAD
         return not any(
             pending.command.blocks or (type(pending.command) is type(command) and not (pending.command.concurrent and command.concurrent))
             for pending in self._flight.values()
         )
+=======
+        lane = command.lane
+        return not any(other.command.blocks or (lane is not None and other.command.lane == lane) for other in self._flight.values())
+>>>>>>> 919b9b9 (aioimaplib's client works on our connection)
 
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
@@ -372,11 +377,7 @@ class CommandQueue:
         for rider in pending.riders:
             self._settle(rider, response)
         try:
-            if response.status != "OK":
-                error = pending.command.refuse(response)
-                error.outcome = error.outcome or Outcome.NOT_APPLIED
-                raise error
-            result = pending.command.finish(response)
+            result = pending.command.settle(response)
         except GmailError as error:
             self._reject(pending, error)
             if error.connection_lost:

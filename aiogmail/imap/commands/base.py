@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiogmail.errors import GmailError
 from aiogmail.imap.wire import Continuation, Response, Tagged
-from aiogmail.ports import Effect
+from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Timeouts
 
 from .failures import command_error
@@ -20,25 +20,27 @@ T = TypeVar("T")
 class Command(Generic[T]):
     """One command on its way: made for one run, owned by the queue from then on.
 
-    Class attributes say how it behaves on the wire:
+    Attributes, mostly of the class, say how it behaves on the wire:
 
     Attributes:
         name: the command word or words, such as ``"UID FETCH"``.
         effect: what running it twice would do.
         waits: it is written only when no other command is on the wire.
         blocks: nothing is written behind it until its tagged reply has come.
+        lane: it is not written while another of the same lane is on the wire: their untagged replies could not be told apart.
         bulk: its reply may carry bodies or many rows: it is held to progress and a least rate instead of one deadline.
         patient: its reply may be held back while rows that have come wait for their consumer.
         droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
     """
 
-    name: ClassVar[str]
-    effect: ClassVar[Effect] = Effect.PURE
-    waits: ClassVar[bool] = False
-    blocks: ClassVar[bool] = False
-    bulk: ClassVar[bool] = False
-    patient: ClassVar[bool] = False
-    droppable: ClassVar[bool] = True
+    name: str
+    effect: Effect = Effect.PURE
+    waits: bool = False
+    blocks: bool = False
+    lane: str | None = None
+    bulk: bool = False
+    patient: bool = False
+    droppable: bool = True
 
     def arguments(self) -> Sequence[Any]:
         """The values behind the name, for :func:`..wire.encoder.encode_command`."""
@@ -71,6 +73,14 @@ class Command(Generic[T]):
     def interrupt(self) -> bytes | None:
         """A line that ends this command early because others wait; ``None``: it ends by itself."""
         return None
+
+    def settle(self, tagged: Tagged) -> T:
+        """What the tagged reply makes of it: the result of :meth:`finish`, or the error of :meth:`refuse`, raised."""
+        if tagged.status != "OK":
+            error = self.refuse(tagged)
+            error.outcome = error.outcome or Outcome.NOT_APPLIED
+            raise error
+        return self.finish(tagged)
 
     def finish(self, tagged: Tagged) -> T:
         """The result, made from what was taken and the tagged OK."""
