@@ -6,7 +6,9 @@ Those not named here (search, fetch, store, copy, move, expunge, id, namespace, 
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from aiogmail import sasl
@@ -21,8 +23,21 @@ __all__ = ["Dialect"]
 _UID_COMMANDS = frozenset({"COPY", "EXPUNGE", "FETCH", "MOVE", "STORE"})
 
 
-class Dialect(aioimaplib.IMAP4ClientProtocol):  # type: ignore[misc]  # its base is untyped
+_Base: Any = aioimaplib.IMAP4ClientProtocol  # now: a user may put ours in its place
+
+
+class Dialect(_Base):  # type: ignore[misc]  # its base is untyped
     """aioimaplib's commands, over an engine that a subclass brings."""
+
+    capabilities: set[str]
+    imap_version: str | None
+    literal_data: bytes | None
+    conn_lost_cb: Callable[[Exception | None], None] | None
+    pending_sync_command: Any
+    pending_async_commands: dict[str, Any]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, conn_lost_cb: Callable[[Exception | None], None] | None) -> None:
+        _Base.__init__(self, loop, conn_lost_cb)
 
     def check_legal(self, verb: str) -> None:
         """Raise ``Abort`` for a command that may not be given now."""

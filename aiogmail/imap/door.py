@@ -15,7 +15,7 @@ from aiogmail.errors import GmailError, TimedOut, TransportError
 
 __all__ = ["STOP", "CommandTimedOut", "ConnectionLost", "aioimaplib", "translated"]
 
-STOP: list[bytes] = aioimaplib.STOP_WAIT_SERVER_PUSH
+STOP: list[bytes | bytearray] = aioimaplib.STOP_WAIT_SERVER_PUSH
 """What ``wait_server_push`` gives where waiting should end."""
 
 

@@ -65,9 +65,7 @@ class ImapProtocol(Connection, Dialect):
         loop = asyncio.get_running_loop() if loop is None else loop
         limits, timeouts = limits or Limits(), timeouts or Timeouts()
         Dialect.__init__(self, loop, conn_lost_cb)
-        Connection.__init__(
-            self, loop, name=name, limits=limits, timeouts=timeouts, new_tag=self.new_tag, on_unsolicited=self._unsolicited
-        )
+        Connection.__init__(self, loop, name=name, limits=limits, timeouts=timeouts, new_tag=self.new_tag, on_unsolicited=self._unsolicited)
         self._on_unsolicited = on_unsolicited
         self.tells_news = on_unsolicited is None
         self._examined = False
@@ -241,17 +239,18 @@ class ImapProtocol(Connection, Dialect):
         arguments, message = self._message_of(command) if verb == "APPEND" else (command.args, None)
         values = values_of(command, verb, scrub)
         foreign = Foreign(verb, arguments, values=values, uid=bool(command.prefix), wants=wants, literal=message)
+        name: str = command.untagged_resp_name
         if entry is None or entry.exec is aioimaplib.Exec.is_sync:
             self.pending_sync_command = command
         else:
-            self.pending_async_commands[command.untagged_resp_name] = command
+            self.pending_async_commands[name] = command
         try:
             return await self.run(foreign, command._timeout, command)  # noqa: SLF001
         finally:
             if self.pending_sync_command is command:
                 self.pending_sync_command = None
-            if self.pending_async_commands.get(command.untagged_resp_name) is command:
-                del self.pending_async_commands[command.untagged_resp_name]
+            if self.pending_async_commands.get(name) is command:
+                del self.pending_async_commands[name]
 
     def _message_of(self, command: Any) -> tuple[tuple[Any, ...], bytes]:
         """The message of an APPEND made by hand, for which ``literal_data`` was set. It is taken now, for this one alone."""
@@ -351,6 +350,8 @@ class ImapProtocol(Connection, Dialect):
             news = self._news[:]
             self._news.clear()
             self.idle_queue.put_nowait(news)
+            if self.is_holding():
+                self.regulate()
 
 
 def _code_words(status: Status) -> list[str]:

@@ -38,7 +38,7 @@ class Pushes(asyncio.Queue[News]):
         self._waiting = 0
         self._why: Callable[[], Exception] | None = None
 
-    def _init(self, maxsize: int) -> None:
+    def _init(self, maxsize: int) -> None:  # noqa: ARG002  # the queue's own signature
         self._queue: deque[News] = deque()
 
     def _put(self, item: News) -> None:

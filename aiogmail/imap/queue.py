@@ -338,6 +338,7 @@ class CommandQueue:
         if line is not None:
             self._link.write(line + b"\r\n")
             self._start_timer()
+            self._link.regulate()
 
     # -- replies -----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ one, with its clients replaced by ours. What they want of pytest-asyncio, pytz, 
 """
 
 import asyncio
-import datetime
+import datetime as dt
 import inspect
 import os
 import sys
@@ -39,7 +39,7 @@ def create_temp_self_signed_cert():
     return paths
 
 
-_module("pytz", utc=datetime.UTC)
+_module("pytz", utc=dt.UTC)
 _module("mock", **vars(unittest.mock))
 _module("aioimaplib.tests.ssl_cert", create_temp_self_signed_cert=create_temp_self_signed_cert)
 
@@ -104,6 +104,6 @@ def pytest_pyfunc_call(pyfuncitem):
 
 def pytest_runtest_logreport(report):
     if report.when == "call" or report.outcome != "passed":
-        said = "" if report.passed else str(report.longrepr).strip().splitlines()[-1]
+        said = "" if report.passed else str(report.longrepr).strip().splitlines()[-1].replace("\t", " ")
         with open(os.environ["AIOGMAIL_BRIDGE_REPORT"], "a") as file:
             file.write(f"{report.nodeid.rpartition('/')[2]}\t{report.outcome}\t{said}\n")

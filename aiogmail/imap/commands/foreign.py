@@ -27,7 +27,22 @@ Line = bytes | bytearray
 Reply = tuple[str, list[Line]]
 
 READS = frozenset(
-    ["CAPABILITY", "FETCH", "GETACL", "GETQUOTA", "GETQUOTAROOT", "ID", "LIST", "LSUB", "MYRIGHTS", "NAMESPACE", "SEARCH", "SORT", "STATUS", "THREAD"]
+    [
+        "CAPABILITY",
+        "FETCH",
+        "GETACL",
+        "GETQUOTA",
+        "GETQUOTAROOT",
+        "ID",
+        "LIST",
+        "LSUB",
+        "MYRIGHTS",
+        "NAMESPACE",
+        "SEARCH",
+        "SORT",
+        "STATUS",
+        "THREAD",
+    ]
 )
 """They may be on the wire together, but two of a kind not: their lines could not be told apart."""
 
@@ -162,14 +177,15 @@ class ForeignIdle(Idle):
         on_settled: called with the tagged reply before anybody else hears of it.
     """
 
-    patient = True  # a consumer that is too slow holds back the socket
-
-    def __init__(
-        self, on_start: Callable[[], None], on_push: Callable[[list[Line]], None], on_settled: Callable[[Tagged], None]
-    ) -> None:
+    def __init__(self, on_start: Callable[[], None], on_push: Callable[[list[Line]], None], on_settled: Callable[[Tagged], None]) -> None:
         super().__init__(on_start)
         self._on_push = on_push
         self._on_settled = on_settled
+
+    @property
+    def patient(self) -> bool:  # type: ignore[override]  # it changes once
+        """A consumer that is too slow holds back the socket, until the answer to DONE is waited for."""
+        return not self._done
 
     def take(self, response: Response) -> bool:
         if isinstance(response, Status) and response.status == "BYE":

@@ -85,22 +85,22 @@ def text(words: str, beyond: Callable[[str], object]) -> list[Any]:
     if words.isascii():
         return [AsIs(words)]
     stack: list[list[Any]] = [[]]
-    for token in _TOKEN.findall(words):
-        if token == "(":
+    for word in _TOKEN.findall(words):
+        if word == "(":
             stack.append([])
-        elif token == ")" and len(stack) > 1:
+        elif word == ")" and len(stack) > 1:
             closed = stack.pop()
             stack[-1].append(closed)
         else:
-            stack[-1].append(AsIs(token) if token.isascii() else beyond(_unquoted(token)))
+            stack[-1].append(AsIs(word) if word.isascii() else beyond(_unquoted(word)))
     if len(stack) > 1:
         raise ConfigurationError(f"parentheses do not match in {words[:60]!r}")
     return stack[0]
 
 
-def _unquoted(token: str) -> str:
-    return _ESCAPED.sub(r"\1", token[1:-1]) if _QUOTED.fullmatch(token) else token
+def _unquoted(word: str) -> str:
+    return _ESCAPED.sub(r"\1", word[1:-1]) if _QUOTED.fullmatch(word) else word
 
 
-def _octets(token: str) -> bytes:
-    return token.encode("utf-8")
+def _octets(word: str) -> bytes:
+    return word.encode("utf-8")
