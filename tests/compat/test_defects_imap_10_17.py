@@ -659,7 +659,7 @@ def test_i15_a_flood_in_idle_holds_back_the_server(kind):
 
     async def flood(connection, command):
         await connection.send(b"+ idling\r\n")
-        block = b"".join(b"* %d EXISTS\r\n" % n for n in range(1, 5_001))
+        block = b"".join(b"* %d EXISTS\r\n" % n for n in range(1, 501))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 for _ in range(100):
@@ -674,9 +674,9 @@ def test_i15_a_flood_in_idle_holds_back_the_server(kind):
             idling = await imap.idle_start(60)
             await until(lambda: not imap.protocol.transport.is_reading())
             waiting = sum(map(len, imap.protocol.idle_queue._queue))
-            assert waiting < 60_000
+            assert waiting < 30_000
             heard = 0
-            while heard < 2 * waiting:
+            while heard < waiting + 1_000:
                 heard += len(await imap.wait_server_push(2))
             await until(lambda: imap.protocol.transport.is_reading() or not imap.protocol.idle_queue.empty())
             imap.idle_done()
