@@ -72,7 +72,7 @@ class ImapProtocol(Connection, Dialect):
         self._idle: Pending[Any] | None = None
         self._told_done = False
         self._news: list[Line] = []
-        self.idle_queue = Pushes(limits.untagged, self.hold, self.release, self.has_pending_idle_command)
+        self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.has_pending_idle_command)
 
     # -- states ------------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ class Pushes(asyncio.Queue[News]):
     """Lists of lines, one for each arrival.
 
     Args:
-        most: lines kept while nothing holds the server back; then the oldest go.
+        most: bytes kept while nothing holds the server back; then the oldest go.
         hold, release: told the size of what waits and of what was taken, so that the socket can be held back.
         is_held_back: whether the server will be, by that: during IDLE.
     """
@@ -34,7 +34,7 @@ class Pushes(asyncio.Queue[News]):
         self._hold = hold
         self._release = release
         self._is_held_back = is_held_back
-        self._lines = 0
+        self._size = 0
         self._waiting = 0
         self._why: Callable[[], Exception] | None = None
 
@@ -43,11 +43,11 @@ class Pushes(asyncio.Queue[News]):
 
     def _put(self, item: News) -> None:
         self._queue.append(item)
-        self._lines += len(item)
+        self._size += _size(item)
         self._hold(_size(item))
-        if self._lines > self._most and not self._is_held_back():
-            log.warning("more than %d lines wait for wait_server_push (Limits.untagged): the oldest are dropped", self._most)
-            while self._lines > self._most and len(self._queue) > 1:
+        if self._size > self._most and not self._is_held_back():
+            log.warning("more than %d bytes wait for wait_server_push (half of Limits.buffer): the oldest are dropped", self._most)
+            while self._size > self._most and len(self._queue) > 1:
                 self._take()
 
     def _get(self) -> News:
@@ -58,7 +58,7 @@ class Pushes(asyncio.Queue[News]):
 
     def _take(self) -> News:
         item = self._queue.popleft()
-        self._lines -= len(item)
+        self._size -= _size(item)
         self._release(_size(item))
         return item
 
@@ -76,8 +76,11 @@ class Pushes(asyncio.Queue[News]):
 
     def discard(self, marker: News) -> None:
         """Remove every ``marker``: it meant an IDLE that is over."""
-        self._lines -= len(marker) * self._queue.count(marker)
-        self._queue = deque(item for item in self._queue if item != marker)
+        kept = [item for item in self._queue if item != marker]
+        gone = _size(marker) * (len(self._queue) - len(kept))
+        self._queue = deque(kept)
+        self._size -= gone
+        self._release(gone)
 
     def end(self, why: Callable[[], Exception]) -> None:
         """Nothing comes any more: who waits, or will, gets what ``why`` makes once all else is read."""

@@ -262,15 +262,7 @@ class CommandQueue:
             return True
         if command.waits or len(self._flight) >= self._limits.pipeline:
             return False
-<<<<<<< HEAD
-        return not any(
-            pending.command.blocks or (type(pending.command) is type(command) and not (pending.command.concurrent and command.concurrent))
-            for pending in self._flight.values()
-        )
-=======
-        lane = command.lane
-        return not any(other.command.blocks or (lane is not None and other.command.lane == lane) for other in self._flight.values())
->>>>>>> 919b9b9 (aioimaplib's client works on our connection)
+        return not any(pending.command.blocks or command.clashes(pending.command) for pending in self._flight.values())
 
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command

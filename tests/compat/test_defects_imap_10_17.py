@@ -687,11 +687,16 @@ def test_i15_a_flood_in_idle_holds_back_the_server(kind):
 
 def test_i15_news_that_nobody_reads_are_bounded_outside_idle():
     async def main():
-        protocol = await fed(Limits(untagged=100))
-        for n in range(1, 1_001):
+        protocol = await fed(Limits(buffer=20_000))
+        for n in range(1_001, 2_001):
             protocol.data_received(b"* %d EXISTS\r\n" % n)
-        assert protocol.idle_queue.qsize() == 100
-        assert await protocol.idle_queue.get() == [b"901 EXISTS"]
+        assert 100 < protocol.idle_queue.qsize() < 200
+        assert await protocol.idle_queue.get() == [b"%d EXISTS" % (2_000 - protocol.idle_queue.qsize())]
+        while not protocol.idle_queue.empty():
+            last = await protocol.idle_queue.get()
+        assert last == [b"2000 EXISTS"]
+        assert not protocol.is_holding()
+        assert protocol._held == 0
         protocol.fail(errors.Disconnected("over"))
 
     run(main())

@@ -27,7 +27,6 @@ class Command(Generic[T]):
         effect: what running it twice would do.
         waits: it is written only when no other command is on the wire.
         blocks: nothing is written behind it until its tagged reply has come.
-        lane: it is not written while another of the same lane is on the wire: their untagged replies could not be told apart.
         bulk: its reply may carry bodies or many rows: it is held to progress and a least rate instead of one deadline.
         patient: its reply may be held back while rows that have come wait for their consumer.
         droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
@@ -37,7 +36,6 @@ class Command(Generic[T]):
     effect: Effect = Effect.PURE
     waits: bool = False
     blocks: bool = False
-    lane: str | None = None
     bulk: bool = False
     patient: bool = False
     droppable: bool = True
@@ -46,10 +44,14 @@ class Command(Generic[T]):
         """The values behind the name, for :func:`..wire.encoder.encode_command`."""
         return ()
 
-    concurrent: ClassVar[bool] = False
+    concurrent: bool = False
     """Whether two of the same kind may be on the wire at once: their replies can be told apart."""
     tag: str = ""
     """Set when it is written."""
+
+    def clashes(self, other: Command[Any]) -> bool:
+        """Whether it must not be written while ``other`` is on the wire, because their untagged replies could not be told apart."""
+        return type(other) is type(self) and not (other.concurrent and self.concurrent)
 
     def fits(self, response: Response) -> bool:
         """Whether a response is just what was asked for, so that it is this command's before it is another's that would take it."""

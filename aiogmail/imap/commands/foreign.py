@@ -78,6 +78,7 @@ class Foreign(Command[Reply]):
         on_settled: called with the command and its tagged reply before anybody else hears of it.
 
     Attributes:
+        lane: two of the same are not on the wire together.
         capabilities: those that came with the reply, as they were written; ``None`` if none came.
         lines: of the result.
     """
@@ -97,7 +98,7 @@ class Foreign(Command[Reply]):
         self.name = f"UID {verb}" if uid else verb
         self.effect = Effect.PURE if verb in _HARMLESS else Effect.NEVER
         self.waits = self.blocks = verb not in READS
-        self.lane = None if self.blocks else wants or verb
+        self.lane = wants or verb
         self.bulk = verb in ("APPEND", "FETCH", "SEARCH", "SORT", "THREAD", "LIST", "LSUB")
         self.droppable = _is_small(verb, arguments)
         self.lines: list[Line] = []
@@ -112,6 +113,9 @@ class Foreign(Command[Reply]):
 
     def arguments(self) -> Sequence[Any]:
         return self._values
+
+    def clashes(self, other: Command[Any]) -> bool:
+        return isinstance(other, Foreign) and other.lane == self.lane
 
     def take(self, response: Response) -> bool:
         kind = type(response)
