@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .account import Gmail
+from .single import ImapClient
 
-__all__ = ["Gmail"]
+__all__ = ["Gmail", "ImapClient"]

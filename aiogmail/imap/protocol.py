@@ -1,39 +1,40 @@
-"""The door to aioimaplib: an ``IMAP4ClientProtocol`` whose receive path, command queue and connection loss are ours.
-
-asyncio fills the framer's buffers itself (``get_buffer``/``buffer_updated``); uvloop calls ``data_received``. Both lead into
-one parser. aioimaplib 2.0.3 recurses per line, copies per segment, lets commands overwrite each other and never fails what
-waits when the connection goes: none of its engine runs here, only its states and its shape.
-"""
+"""The live connection as an ``aioimaplib.IMAP4ClientProtocol``: our engine, in aioimaplib's clothes."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import socket
-import sys
-from collections.abc import Callable, Iterator
-from typing import cast
+import re
+from collections.abc import Callable
+from typing import Any
 
-import aioimaplib.aioimaplib as _aioimaplib  # type: ignore[import-untyped]  # ships no py.typed
+from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError
+from aiogmail.settings import Limits, Timeouts, is_loopback
 
-from aiogmail.errors import Disconnected, GmailError, ProtocolError
-from aiogmail.settings import Limits, Timeouts
-
-from .commands import bye_error, capabilities_of
-from .queue import CommandQueue
-from .wire import Response, ResponseParser, Status
+from .commands import capabilities_of
+from .commands.foreign import Foreign, ForeignIdle, Line, Reply, lines_of
+from .connection import Connection
+from .dialect import Dialect, values_of
+from .door import STOP, CommandTimedOut, aioimaplib, translated
+from .pushes import Pushes
+from .queue import Pending
+from .wire import Capability, Response, Status, Tagged
 
 __all__ = ["ImapProtocol"]
 
-log = logging.getLogger("aiogmail.imap")
+_LITERAL = re.compile(r"\{(\d+)\+?\}\Z")
+_VERSIONS = frozenset({"IMAP4", "IMAP4REV1", "IMAP4REV2"})
 
 
-class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  # type: ignore[misc]  # its base is untyped
-    """One IMAP connection: bytes in, responses to the commands on the wire, bytes out.
+class ImapProtocol(Connection, Dialect):
+    """One IMAP connection.
+
+    With ``on_unsolicited`` it serves a session of ours, which does the greeting and the login. Without, it stands alone, as an
+    ``aioimaplib.IMAP4`` makes it: it asks for the capabilities after the greeting, and what the server tells unasked goes to
+    ``idle_queue``, whether or not IDLE is on.
 
     Args:
-        loop: the running loop.
+        loop: the running loop; ``None``: that which runs.
+        conn_lost_cb: called once with the transport's reason when the connection is gone.
         name: what errors call it, such as ``"imap.gmail.com:993"``.
         limits: bounds on what the server may make us hold.
         timeouts: deadlines of commands.
@@ -43,183 +44,315 @@ class ImapProtocol(_aioimaplib.IMAP4ClientProtocol, asyncio.BufferedProtocol):  
         queue: the commands.
         greeting: done with the greeting, or failed with why there was none.
         closed: done with the reason once the connection is gone.
+        capabilities: as the server wrote them.
+        idle_queue: lines that came unasked, a list for each arrival, and ``STOP_WAIT_SERVER_PUSH`` where waiting should end.
+        tells_news: whether they go there.
+        pending_sync_command, pending_async_commands: what was given to :meth:`execute` last, for those who look.
     """
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: asyncio.AbstractEventLoop | None = None,
+        conn_lost_cb: Callable[[Exception | None], None] | None = None,
         *,
-        name: str,
-        limits: Limits,
-        timeouts: Timeouts,
-        on_unsolicited: Callable[[Response], None],
+        name: str = "IMAP server",
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        on_unsolicited: Callable[[Response], None] | None = None,
     ) -> None:
-        super().__init__(loop)
-        self._loop = loop
-        self.name = name
-        self.transport: asyncio.Transport | None = None
-        self.greeting: asyncio.Future[Status] = loop.create_future()
-        self.closed: asyncio.Future[GmailError] = loop.create_future()
-        self.queue = CommandQueue(
-            loop,
-            self,
-            name=name,
-            limits=limits,
-            timeouts=timeouts,
-            new_tag=self.new_tag,
-            on_unsolicited=on_unsolicited,
-        )
-        self._timeouts = timeouts
-        self._limit = limits.buffer
-        self._parser = ResponseParser(limits)
-        self._held = 0
-        self._starving = 0
-        self._paused = False
-        self._was_paused = False
+        self._state: str = aioimaplib.STARTED
+        self._state_changes: list[asyncio.Future[None]] = []
+        loop = asyncio.get_running_loop() if loop is None else loop
+        limits, timeouts = limits or Limits(), timeouts or Timeouts()
+        Dialect.__init__(self, loop, conn_lost_cb)
+        Connection.__init__(self, loop, name=name, limits=limits, timeouts=timeouts, new_tag=self.new_tag, on_unsolicited=self._unsolicited)
+        self._on_unsolicited = on_unsolicited
+        self.tells_news = on_unsolicited is None
+        self._examined = False
+        self._idle: Pending[Any] | None = None
+        self._told_done = False
+        self._news: list[Line] = []
+        self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.has_pending_idle_command)
 
-    # -- the transport calls ---------------------------------------------------------------------------------------------
+    # -- states ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """STARTED, CONNECTED, NONAUTH, AUTH, SELECTED or LOGOUT; EXAMINE leaves AUTH, and what needs a mailbox is legal then."""
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._state = state
+        changes, self._state_changes = self._state_changes, []
+        for change in changes:
+            if not change.done():
+                change.set_result(None)
+
+    async def wait(self, state_regexp: str) -> None:
+        """Wait until the state matches.
+
+        Raises:
+            ConnectionLost: it never will.
+
+        Cancelled before the greeting was read it drops the connection: nobody else would.
+        """
+        wanted = re.compile(state_regexp)
+        while not wanted.match(self.state):
+            if self.closed.done():
+                raise translated(self.closed.result()) from self.closed.result()
+            change = self._loop.create_future()
+            self._state_changes.append(change)
+            try:
+                await change
+            except asyncio.CancelledError:
+                if self.state in (aioimaplib.STARTED, aioimaplib.CONNECTED):
+                    self.fail(Disconnected(f"{self.name}: given up while waiting for the greeting"))
+                raise
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-        self.state = _aioimaplib.CONNECTED
-        _keep_alive(transport.get_extra_info("socket"), self._timeouts)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._parser.get_buffer(sizehint)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        try:
-            responses = self._parser.buffer_updated(nbytes)
-        except ProtocolError:
-            responses = []  # the parser keeps the error
-        self._process(responses)
-
-    def data_received(self, data: bytes) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # aioimaplib calls it d
-        try:
-            responses = self._parser.feed(data)
-        except ProtocolError:
-            responses = []
-        self._process(responses)
-
-    def eof_received(self) -> bool:
-        where = " in the middle of a response" if self._parser.mid_response else ""
-        self.fail(Disconnected(f"{self.name}: the server closed the connection{where}"))
-        return False
+        super().connection_made(transport)
+        if not self.closed.done():
+            self.state = aioimaplib.CONNECTED
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fail(Disconnected(f"{self.name}: connection lost: {exc or 'closed'}"))
-
-    def pause_writing(self) -> None:
-        self.queue.pause_writing()
-
-    def resume_writing(self) -> None:
-        self.queue.resume_writing()
-
-    # -- the queue calls ---------------------------------------------------------------------------------------------------
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Hand bytes to the transport."""
-        if self.transport is not None and not self.closed.done():
-            self.transport.write(data)
+        super().connection_lost(exc)
+        if self.conn_lost_cb is not None:
+            self.conn_lost_cb(exc)
 
     def fail(self, error: GmailError) -> None:
         """End the connection for this reason: everything that waits hears it now. Nothing buffered is sent any more."""
         if self.closed.done():
             return
-        log.debug("%s: %s", self.name, error)
-        self.state = _aioimaplib.LOGOUT
-        self.closed.set_result(error)
-        self._parser.feed_eof()
-        if self.transport is not None:
-            # Not from within its own callback: asyncio's TLS cannot be aborted while it hands on data or an end of file.
-            # Nothing is written any more meanwhile.
-            self._loop.call_soon(self.transport.abort)
-        if not self.greeting.done():
-            self.greeting.set_exception(error)
-            self.greeting.exception()
-        self.queue.fail(error)
-
-    def received(self) -> int:
-        """Bytes that have arrived so far."""
-        return self._parser.received
-
-    def was_reading_paused(self) -> bool:
-        """Whether a slow consumer held back the socket at any time since this was last asked."""
-        was, self._was_paused = self._was_paused or self._paused, self._paused
-        return was
-
-    # -- back-pressure -----------------------------------------------------------------------------------------------------
-
-    def hold(self, size: int) -> None:
-        """A row of this many bytes waits for its consumer."""
-        self._held += size
-
-    def release(self, size: int) -> None:
-        """A row of this many bytes was taken."""
-        self._held -= size
-        if self._paused and self._held <= self._limit // 2:
-            self.regulate()
-
-    @contextlib.contextmanager
-    def starving(self) -> Iterator[None]:
-        """While a consumer waits for rows, the socket is not held back for another that is slow."""
-        self._starving += 1
-        self.regulate()
-        try:
-            yield
-        finally:
-            self._starving -= 1
-
-    def is_holding(self) -> bool:
-        """Whether as much as ``Limits.buffer`` waits for consumers."""
-        return self._held > self._limit
-
-    def regulate(self) -> None:
-        """Pause reading while too much is held, unless somebody waits for what comes behind the rows: then they are taken in.
-
-        What is taken in is bounded by the windows that a fetch has on the wire.
-        """
-        pause = self._held > self._limit and not self._starving and self.queue.may_be_held_back
-        if pause is self._paused or self.transport is None or self.closed.done():
-            return
-        self._paused = pause
-        if pause:
-            self._was_paused = True
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
-
-    # -- responses ---------------------------------------------------------------------------------------------------------
-
-    def _process(self, responses: list[Response]) -> None:
-        if self.closed.done():
-            return
-        if responses and not self.greeting.done():
-            self._greet(responses.pop(0))
-        self.queue.process(responses)
-        if self._parser.error is not None:
-            self.fail(type(self._parser.error)(f"{self.name}: {self._parser.error}"))
-        elif self._held > self._limit:
-            self.regulate()
+        self._tell_news()
+        super().fail(error)
+        self._idle_event.clear()
+        self.idle_queue.end(lambda: translated(error))
+        self.state = aioimaplib.LOGOUT
 
     def _greet(self, response: Response) -> None:
-        if not isinstance(response, Status) or response.status not in ("OK", "PREAUTH", "BYE"):
-            self.fail(ProtocolError(f"{self.name}: not an IMAP server: its first line is no greeting"))
-        elif response.status == "BYE":
-            self.fail(bye_error(self.name, response))
+        super()._greet(response)
+        if not self.greeting.done() or self.greeting.exception() is not None:
+            return
+        greeting = self.greeting.result()
+        known = capabilities_of(greeting)
+        if self._on_unsolicited is not None:
+            self.capabilities = set(known or ())
+        elif known:
+            self._learn(_code_words(greeting))
         else:
-            self.state = _aioimaplib.AUTH if response.status == "PREAUTH" else _aioimaplib.NONAUTH
-            self.capabilities = set(capabilities_of(response) or ())
-            self.greeting.set_result(response)
+            asked = self.queue.submit(Foreign("CAPABILITY", wants="CAPABILITY", on_settled=self._settled))
+            asked.future.add_done_callback(lambda future: self._asked(greeting, future))
+            return
+        self._welcomed(greeting)
+
+    def _asked(self, greeting: Status, future: asyncio.Future[Reply]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._welcomed(greeting)
+
+    def _welcomed(self, greeting: Status) -> None:
+        if self._on_unsolicited is None and self.imap_version is None:
+            self.fail(ProtocolError(f"{self.name}: server not IMAP4 compliant"))
+        else:
+            self.state = aioimaplib.AUTH if greeting.status == "PREAUTH" else aioimaplib.NONAUTH
+
+    def _learn(self, capabilities: list[str]) -> None:
+        self.capabilities = set(capabilities)
+        versions = sorted(name.upper() for name in capabilities if name.upper() in _VERSIONS)
+        if versions:
+            self.imap_version = versions[0] if "IMAP4REV1" not in versions else "IMAP4REV1"
+
+    def serve_aioimaplib(self) -> None:
+        """A session of ours has logged in; from here on the connection is also used in aioimaplib's words."""
+        self.tells_news = True
+        self._learn(list(self.capabilities))
+        if self.state == aioimaplib.NONAUTH:
+            self.state = aioimaplib.AUTH
+
+    def _settled(self, command: Foreign, tagged: Tagged) -> None:
+        """What a reply changes, also when nobody waits for it any more."""
+        if tagged.status != "OK":
+            if tagged.status == "NO" and command.verb in ("SELECT", "EXAMINE"):  # RFC 9051 section 6.3.2: nothing is selected
+                self.state, self._examined = aioimaplib.AUTH, False
+            return
+        if command.capabilities is not None:
+            self._learn(command.capabilities)
+        if command.utf8:
+            self._parser.utf8 = self.queue.utf8 = True
+        match command.verb:
+            case "SELECT":
+                self.state, self._examined = aioimaplib.SELECTED, False
+            case "EXAMINE":
+                self._examined = True
+            case "LOGIN" | "AUTHENTICATE" | "CLOSE" | "UNSELECT":
+                self.state, self._examined = aioimaplib.AUTH, False
+            case "LOGOUT":
+                self.state = aioimaplib.LOGOUT
+                self._loop.call_soon(self.fail, Disconnected(f"{self.name}: logged out"))
+
+    # -- commands ----------------------------------------------------------------------------------------------------------
+
+    def check_legal(self, verb: str) -> None:
+        """Raise ``Abort`` for a command that the state does not allow, or that this connection cannot do."""
+        if self.closed.done():
+            error = self.closed.result()
+            raise translated(error) from error
+        if verb in ("STARTTLS", "COMPRESS"):
+            raise aioimaplib.Abort(f"command {verb} is not offered: connect with TLS from the first byte")
+        entry = aioimaplib.Commands.get(verb)
+        if entry is None or self.state in entry.valid_states or (self._examined and aioimaplib.SELECTED in entry.valid_states):
+            return
+        raise aioimaplib.Abort(f"command {verb} illegal in state {self.state}")
+
+    def _check_private(self, verb: str) -> None:
+        """A secret must not be sent where others can read it."""
+        assert self.transport is not None
+        peer = self.transport.get_extra_info("peername")
+        if self.transport.get_extra_info("sslcontext") is None and not (isinstance(peer, tuple) and is_loopback(str(peer[0]))):
+            raise aioimaplib.Abort(f"{self.name}: {verb} in plain text would show the secret on the way; connect with TLS")
+
+    async def execute(self, command: Any, scrub: str | None = None) -> Any:
+        """Run an ``aioimaplib.Command``; its own ``timeout`` counts from now.
+
+        Args:
+            command: its name, arguments, prefix and timeout are used; it is run once.
+            scrub: given, its arguments are not logged.
+
+        Returns:
+            ``Response(result, lines)``: OK, NO or BAD, and lines as :mod:`.commands.foreign` says.
+
+        Raises:
+            Abort: it is illegal in this state; as :class:`ConnectionLost`: the connection is gone, now or already.
+            CommandTimeout: its time is up.
+            ValueError: its arguments cannot be sent.
+
+        Cancelling is safe, as :meth:`.queue.CommandQueue.execute` says.
+        """
+        command._timer.cancel()  # it began to run when the command was made  # noqa: SLF001
+        verb = command.name.upper()
+        self.check_legal(verb)
+        if verb == "IDLE":
+            return await self._run_idle()
+        entry = aioimaplib.Commands.get(verb)
+        gets_all = entry is None or entry.exec is aioimaplib.Exec.is_sync or verb == "NOOP"
+        wants = None if gets_all else "QUOTA" if verb == "GETQUOTAROOT" else command.untagged_resp_name
+        arguments, message = self._message_of(command) if verb == "APPEND" else (command.args, None)
+        values = values_of(command, verb, scrub)
+        foreign = Foreign(verb, arguments, values=values, uid=bool(command.prefix), wants=wants, literal=message)
+        name: str = command.untagged_resp_name
+        if entry is None or entry.exec is aioimaplib.Exec.is_sync:
+            self.pending_sync_command = command
+        else:
+            self.pending_async_commands[name] = command
+        try:
+            return await self.run(foreign, command._timeout, command)  # noqa: SLF001
+        finally:
+            if self.pending_sync_command is command:
+                self.pending_sync_command = None
+            if self.pending_async_commands.get(name) is command:
+                del self.pending_async_commands[name]
+
+    def _message_of(self, command: Any) -> tuple[tuple[Any, ...], bytes]:
+        """The message of an APPEND made by hand, for which ``literal_data`` was set. It is taken now, for this one alone."""
+        message, self.literal_data = self.literal_data, None
+        announced = _LITERAL.match(str(command.args[-1])) if command.args else None
+        if announced is None or message is None or int(announced[1]) != len(message):
+            raise ValueError("APPEND: expected {size} as the last argument, and literal_data of that size")
+        return command.args[:-1], message
+
+    async def run(self, foreign: Foreign, seconds: float | None = None, command: Any = None) -> Any:
+        """Run a command within ``seconds``; otherwise as :meth:`execute`."""
+        self.check_legal(foreign.verb)
+        if foreign.verb in ("LOGIN", "AUTHENTICATE"):
+            self._check_private(foreign.verb)
+        foreign.on_settled = self._settled
+        try:
+            pending = self.queue.submit(foreign)
+            try:
+                return aioimaplib.Response(*await self._within(seconds, pending, command))
+            except asyncio.CancelledError:
+                self.queue.cancel(pending)
+                raise
+        except (ConfigurationError, CommandTimedOut):
+            raise
+        except GmailError as error:
+            raise translated(error, command) from error
+
+    async def _within(self, seconds: float | None, pending: Pending[Reply], command: Any) -> Reply:
+        """Await the result. What carries much has its time renewed while it comes or goes at a least rate."""
+        if seconds is None:
+            return await pending.future
+        least, moved = 1.0, self.received() + self.sent
+        while not (await asyncio.wait((pending.future,), timeout=seconds))[0]:
+            before, moved = moved, self.received() + self.sent
+            if not (pending.command.bulk and moved - before >= least):
+                self.queue.cancel(pending)
+                raise CommandTimedOut(
+                    f"{self.name}: {pending.command.name} was not answered within {seconds:g} s",
+                    command,
+                    connection_lost=self.closed.done(),
+                )
+            least = self._timeouts.min_rate * seconds
+        return pending.future.result()
+
+    # -- IDLE, and what comes unasked --------------------------------------------------------------------------------------
+
+    def has_pending_idle_command(self) -> bool:
+        """Whether an IDLE waits for its turn or goes on."""
+        return self._idle is not None and not self._idle.future.done()
+
+    async def _run_idle(self) -> Any:
+        self.idle_queue.discard(STOP)  # it meant an IDLE before
+        self._told_done = False
+        pending = self._idle = self.queue.submit(ForeignIdle(self._idle_event.set, self._news.extend, self._idled))
+        try:
+            return aioimaplib.Response(*await pending.future)
+        except asyncio.CancelledError:
+            self.queue.cancel(pending)
+            raise
+        except GmailError as error:
+            raise translated(error) from error
+
+    def idle_done(self) -> None:
+        """End the IDLE that goes on, if there is one."""
+        pending = self._idle
+        if pending is None or pending.future.done():
+            return
+        self._told_done = True
+        if pending.tag:
+            self.queue.interrupt(pending)
+        else:
+            pending.command.interrupt()  # it will end as soon as it has begun
+
+    def _idled(self, _tagged: Tagged) -> None:
+        """An IDLE is over. If nobody asked for that, because another command was given, who waits for pushes hears it."""
+        begun = self._idle_event.is_set()
+        self._idle_event.clear()
+        if begun and not self._told_done:
+            self._tell_news()
+            self.idle_queue.put_nowait(STOP)
+
+    def _unsolicited(self, response: Response) -> None:
+        if isinstance(response, Capability) and self._on_unsolicited is None:
+            self._learn(response.raw.decode("ascii", "replace").split()[2:])
+        if self._on_unsolicited is not None:
+            self._on_unsolicited(response)
+        if self.tells_news:
+            self._news += lines_of(response)
+
+    def _process(self, responses: list[Response]) -> None:
+        super()._process(responses)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        """One list for what arrived together."""
+        if self._news:
+            news = self._news[:]
+            self._news.clear()
+            self.idle_queue.put_nowait(news)
+            if self.is_holding():
+                self.regulate()
 
 
-def _keep_alive(sock: socket.socket | None, timeouts: Timeouts) -> None:
-    """TCP probes find a peer that went away without a word; Linux also bounds how long sent data may stay unacknowledged."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, timeouts.keepalive_idle)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, timeouts.keepalive_interval)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, timeouts.keepalive_count)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.user_timeout * 1000))
+def _code_words(status: Status) -> list[str]:
+    return status.code.text.split() if status.code is not None else []

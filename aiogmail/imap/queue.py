@@ -262,10 +262,7 @@ class CommandQueue:
             return True
         if command.waits or len(self._flight) >= self._limits.pipeline:
             return False
-        return not any(
-            pending.command.blocks or (type(pending.command) is type(command) and not (pending.command.concurrent and command.concurrent))
-            for pending in self._flight.values()
-        )
+        return not any(pending.command.blocks or command.clashes(pending.command) for pending in self._flight.values())
 
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
@@ -333,6 +330,7 @@ class CommandQueue:
         if line is not None:
             self._link.write(line + b"\r\n")
             self._start_timer()
+            self._link.regulate()
 
     # -- replies -----------------------------------------------------------------------------------------------------------
 
@@ -372,11 +370,7 @@ class CommandQueue:
         for rider in pending.riders:
             self._settle(rider, response)
         try:
-            if response.status != "OK":
-                error = pending.command.refuse(response)
-                error.outcome = error.outcome or Outcome.NOT_APPLIED
-                raise error
-            result = pending.command.finish(response)
+            result = pending.command.settle(response)
         except GmailError as error:
             self._reject(pending, error)
             if error.connection_lost:

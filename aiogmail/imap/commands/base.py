@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aiogmail.errors import GmailError
 from aiogmail.imap.wire import Continuation, Response, Tagged
-from aiogmail.ports import Effect
+from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Timeouts
 
 from .failures import command_error
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Command(Generic[T]):
     """One command on its way: made for one run, owned by the queue from then on.
 
-    Class attributes say how it behaves on the wire:
+    Attributes, mostly of the class, say how it behaves on the wire:
 
     Attributes:
         name: the command word or words, such as ``"UID FETCH"``.
@@ -32,22 +32,26 @@ class Command(Generic[T]):
         droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
     """
 
-    name: ClassVar[str]
-    effect: ClassVar[Effect] = Effect.PURE
-    waits: ClassVar[bool] = False
-    blocks: ClassVar[bool] = False
-    bulk: ClassVar[bool] = False
-    patient: ClassVar[bool] = False
-    droppable: ClassVar[bool] = True
+    name: str
+    effect: Effect = Effect.PURE
+    waits: bool = False
+    blocks: bool = False
+    bulk: bool = False
+    patient: bool = False
+    droppable: bool = True
 
     def arguments(self) -> Sequence[Any]:
         """The values behind the name, for :func:`..wire.encoder.encode_command`."""
         return ()
 
-    concurrent: ClassVar[bool] = False
+    concurrent: bool = False
     """Whether two of the same kind may be on the wire at once: their replies can be told apart."""
     tag: str = ""
     """Set when it is written."""
+
+    def clashes(self, other: Command[Any]) -> bool:
+        """Whether it must not be written while ``other`` is on the wire, because their untagged replies could not be told apart."""
+        return type(other) is type(self) and not (other.concurrent and self.concurrent)
 
     def fits(self, response: Response) -> bool:
         """Whether a response is just what was asked for, so that it is this command's before it is another's that would take it."""
@@ -71,6 +75,14 @@ class Command(Generic[T]):
     def interrupt(self) -> bytes | None:
         """A line that ends this command early because others wait; ``None``: it ends by itself."""
         return None
+
+    def settle(self, tagged: Tagged) -> T:
+        """What the tagged reply makes of it: the result of :meth:`finish`, or the error of :meth:`refuse`, raised."""
+        if tagged.status != "OK":
+            error = self.refuse(tagged)
+            error.outcome = error.outcome or Outcome.NOT_APPLIED
+            raise error
+        return self.finish(tagged)
 
     def finish(self, tagged: Tagged) -> T:
         """The result, made from what was taken and the tagged OK."""

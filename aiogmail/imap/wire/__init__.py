@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .arguments import Atom, Flag, Label, Literal, Mailbox, Quoted, Raw, SearchDate
+from .arguments import AsIs, Atom, Flag, Label, Literal, Mailbox, Quoted, Raw, SearchDate
 from .encoder import EncodedCommand, LiteralMode, Segment, encode_command
 from .envelope import Address, Envelope
 from .fetch import Fetch
@@ -35,6 +35,7 @@ from .structure import Part
 
 __all__ = [
     "Address",
+    "AsIs",
     "Atom",
     "Capability",
     "Continuation",

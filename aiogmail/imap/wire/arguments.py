@@ -7,17 +7,20 @@ an aware ``datetime`` a date-time, :class:`UidSet` a sequence set, and :class:`S
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NoReturn
 
 from aiogmail.errors import ConfigurationError
 
-__all__ = ["Atom", "Flag", "Label", "Literal", "Mailbox", "Quoted", "Raw", "SearchDate"]
+__all__ = ["AsIs", "Atom", "Flag", "Label", "Literal", "Mailbox", "Quoted", "Raw", "SearchDate"]
 
 _ATOM = re.compile(r'[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 _FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\]+')  # Gmail keeps keywords that hold brackets
 _RAW = re.compile(r'(?:[^\x00-\x1f\x7f-\U0010ffff"\\{}]|"(?:[^\x00-\x1f\x7f-\U0010ffff"\\]|\\["\\])*")+')
+
+_AS_IS = re.compile(r"[\x20-\x7e]+")
+_ANNOUNCES = re.compile(r"\{[0-9]+[+-]?\}\Z")
 
 
 def refuse(kind: object, expected: str, value: object) -> NoReturn:
@@ -165,6 +168,26 @@ class Raw:
         text = self.text
         if not isinstance(text, str) or not _RAW.fullmatch(text) or text != text.strip() or not _balanced(text):
             refuse(self, "printable ASCII with matching quotes and parentheses, without braces", text)
+
+
+@dataclass(frozen=True, slots=True)
+class AsIs:
+    """Protocol text that somebody else wrote and answers for, sent as it stands: a user of aioimaplib.
+
+    Args:
+        text: the text.
+        hidden: it holds a secret: logs show ``'…'``.
+
+    Raises:
+        ConfigurationError: anything but printable ASCII, or an end that announces a literal: what follows would be taken for its octets.
+    """
+
+    text: str = field(repr=False)
+    hidden: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not _AS_IS.fullmatch(self.text) or _ANNOUNCES.search(self.text):
+            refuse(self, "printable ASCII that announces no literal", "…" if self.hidden else self.text)
 
 
 def _balanced(text: str) -> bool:

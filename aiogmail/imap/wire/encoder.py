@@ -18,7 +18,7 @@ from aiogmail.secret import Secret
 from aiogmail.settings import Limits
 
 from . import utf7
-from .arguments import Atom, Flag, Label, Literal, Mailbox, Quoted, Raw, SearchDate, refuse
+from .arguments import AsIs, Atom, Flag, Label, Literal, Mailbox, Quoted, Raw, SearchDate, refuse
 
 __all__ = ["EncodedCommand", "LiteralMode", "Segment", "encode_command"]
 
@@ -249,6 +249,10 @@ def _write_raw(writer: _Writer, value: Raw) -> None:
     writer.text(value.text.encode("ascii"))
 
 
+def _write_as_is(writer: _Writer, value: AsIs) -> None:
+    writer.text(value.text.encode("ascii"), "'…'" if value.hidden else None)
+
+
 def _write_quoted(writer: _Writer, value: Quoted) -> None:
     escaped = value.value.replace("\\", "\\\\").replace('"', '\\"')
     writer.text(f'"{escaped}"'.encode("ascii"))
@@ -293,6 +297,7 @@ _WRITERS: dict[type[Any], Callable[[_Writer, Any], None]] = {
     Atom: _write_atom,
     Flag: _write_atom,
     Raw: _write_raw,
+    AsIs: _write_as_is,
     Quoted: _write_quoted,
     Literal: _write_literal,
     UidSet: _write_uids,

@@ -1,0 +1,113 @@
+"""One protocol by itself, for those who want just that: no supervisor, one connection, which ends when the server says so."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.imap.compat import Imap4
+from aiogmail.imap.session import ImapSession
+from aiogmail.oauth import Credentials, TokenCache, check_address
+from aiogmail.settings import Settings
+
+from .tokens import AccountCredentials
+
+__all__ = ["ImapClient"]
+
+
+class ImapClient:
+    """One authenticated IMAP connection, with nothing selected: an async context manager.
+
+    ::
+
+        async with ImapClient("me@gmail.com", credentials) as client:
+            imap = client.aioimaplib
+            await imap.select("INBOX")
+            result, lines = await imap.uid_search("UNSEEN")
+
+    It is not opened again when it is lost: :class:`~aiogmail.Gmail` does that.
+
+    Args:
+        address: the account's address.
+        credentials: what access tokens are made from, such as :class:`~aiogmail.UserCredentials`.
+        tokens: a cache shared with other clients; without it the client has its own.
+        settings: servers, deadlines and bounds; the default is Gmail.
+
+    Raises:
+        ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
+    """
+
+    def __init__(
+        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
+    ) -> None:
+        self.address = check_address(address)
+        self.settings = Settings() if settings is None else settings
+        if not isinstance(self.settings, Settings):
+            raise ConfigurationError(f"settings: expected Settings, got {type(settings).__name__}")
+        if tokens is not None and not isinstance(tokens, TokenCache):
+            raise ConfigurationError(f"tokens: expected a TokenCache, got {type(tokens).__name__}")
+        if not isinstance(credentials, Credentials):
+            raise ConfigurationError(f"credentials: expected UserCredentials or the like, got {type(credentials).__name__}")
+        self._credentials = credentials
+        self._given_tokens = tokens
+        self._tokens: TokenCache | None = None
+        self._session: ImapSession | None = None
+        self._aioimaplib: Imap4 | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect and authenticate.
+
+        Raises:
+            GmailError: what :meth:`aiogmail.imap.session.ImapSession.open` raises.
+
+        Cancelled, it leaves nothing open.
+        """
+        if self._tokens is not None:
+            raise StateError(f"{self.address}: already opened once; make another ImapClient")
+        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        try:
+            self._session = await ImapSession.open(self.address, credentials, self.settings)
+        except BaseException:
+            await self._close_tokens()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """LOGOUT within ``Timeouts.logout``, then drop the connection, and close the token cache unless that was given.
+
+        Cancelled, it drops the connection at once.
+        """
+        session = self._session
+        try:
+            if session is not None and not session.closed.done():
+                await session.aclose()
+        finally:
+            await self._close_tokens()
+
+    async def _close_tokens(self) -> None:
+        if self._tokens is not None and self._given_tokens is None:
+            await self._tokens.aclose()
+
+    @property
+    def aioimaplib(self) -> Imap4:
+        """The connection as an ``aioimaplib.IMAP4``, always the same one: greeted, logged in, in the state AUTH.
+
+        Its ``timeout`` is ``Timeouts.command`` and may be set. What the server tells unasked from the first use on comes out of its
+        ``wait_server_push``.
+
+        Raises:
+            StateError: the client is not open.
+        """
+        if self._session is None:
+            raise StateError(f"{self.address}: not open; use it in 'async with ImapClient(…) as client'")
+        if self._aioimaplib is None:
+            self._aioimaplib = Imap4(timeout=self.settings.timeouts.command, protocol=self._session.protocol)
+        return self._aioimaplib
+
+    def __repr__(self) -> str:
+        return f"ImapClient({self.address!r})"
