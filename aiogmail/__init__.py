@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail
+from .client import Gmail, ImapClient
 from .errors import (
     AccessDenied,
     AuthError,
@@ -52,7 +52,23 @@ from .imap.mailbox import Mailbox
 from .imap.models import Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
-from .oauth import AppPassword, ServiceAccountCredentials, Token, TokenCache, TokenProvider, UserCredentials
+from .oauth import (
+    AppPassword,
+    FileTokenStore,
+    GoogleAuthCredentials,
+    KeyringTokenStore,
+    MemoryTokenStore,
+    OAuthClient,
+    RedisTokenStore,
+    ServiceAccountCredentials,
+    Token,
+    TokenCache,
+    TokenProvider,
+    TokenStore,
+    UserCredentials,
+    login,
+    revoke,
+)
 from .ports import Effect, Outcome
 from .secret import Secret
 from .settings import Endpoint, Limits, Settings, Timeouts
@@ -73,8 +89,12 @@ __all__ = [
     "Effect",
     "Endpoint",
     "FetchStream",
+    "FileTokenStore",
     "Gmail",
     "GmailError",
+    "GoogleAuthCredentials",
+    "ImapClient",
+    "KeyringTokenStore",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
@@ -82,9 +102,11 @@ __all__ = [
     "MailboxChanged",
     "MailboxNotFound",
     "MailboxState",
+    "MemoryTokenStore",
     "Message",
     "MessageTooLarge",
     "NotFetched",
+    "OAuthClient",
     "Outcome",
     "OutcomeUnknown",
     "OverQuota",
@@ -92,6 +114,7 @@ __all__ = [
     "Q",
     "Query",
     "RecipientsRefused",
+    "RedisTokenStore",
     "Secret",
     "SendingLimitReached",
     "ServiceAccountCredentials",
@@ -106,10 +129,13 @@ __all__ = [
     "TokenEndpointError",
     "TokenProvider",
     "TokenRefused",
+    "TokenStore",
     "TooManyConnections",
     "TransportError",
     "UidSet",
     "Unavailable",
     "UserCredentials",
     "__version__",
+    "login",
+    "revoke",
 ]

@@ -61,7 +61,8 @@ def test_a_snippet_runs(number, monkeypatch, tmp_path, capsys):
     with Background() as gmail:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "token.json").write_text(gmail.token)
-        monkeypatch.setattr(aiogmail, "Gmail", functools.partial(aiogmail.Gmail, settings=gmail.settings))
+        for client in ("Gmail", "ImapClient"):
+            monkeypatch.setattr(aiogmail, client, functools.partial(getattr(aiogmail, client), settings=gmail.settings))
         if "def test_" in SNIPPETS[number]:
             (tmp_path / "test_snippet.py").write_text(SNIPPETS[number])
             # The fixtures come with the installed package; run from a checkout they have to be named.
@@ -82,6 +83,11 @@ def test_a_snippet_runs(number, monkeypatch, tmp_path, capsys):
         if "inbox.state.exists, " in SNIPPETS[number]:
             assert "5 messages" in out
             assert out.count("\n") == 6
+        if "aioimaplib" in SNIPPETS[number]:
+            assert out == "OK 1 2 3 4 5\n"
+        if "FileTokenStore" in SNIPPETS[number]:
+            assert out == "5\n"
+            assert (tmp_path / "private" / "tokens.json").stat().st_mode & 0o777 == 0o600
         if "asyncio.gather" in SNIPPETS[number]:
             assert out == "[5, 5, 5]\n"
             assert len(gmail.server.account("me@gmail.com").tokens) == 1, "one cache, one token"

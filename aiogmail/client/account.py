@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from aiogmail.errors import ConfigurationError, Disconnected, ProtocolError, StateError
+from aiogmail.errors import Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
-from aiogmail.oauth import Credentials, TokenCache, check_address
+from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.ports import Keeper
 from aiogmail.settings import Settings
 from aiogmail.supervisor import Supervisor
 
+from .arguments import check_client
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
@@ -38,14 +39,8 @@ class Gmail:
     def __init__(
         self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
     ) -> None:
-        self.address = check_address(address)
-        self.settings = Settings() if settings is None else settings
-        if not isinstance(self.settings, Settings):
-            raise ConfigurationError(f"settings: expected Settings, got {type(settings).__name__}")
-        if tokens is not None and not isinstance(tokens, TokenCache):
-            raise ConfigurationError(f"tokens: expected a TokenCache, got {type(tokens).__name__}")
-        if not isinstance(credentials, Credentials):
-            raise ConfigurationError(f"credentials: expected UserCredentials or the like, got {type(credentials).__name__}")
+        self.settings = check_client(address, credentials, tokens, settings)
+        self.address = address
         self._credentials = credentials
         self._given_tokens = tokens
         self._tokens: TokenCache | None = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.errors import StateError
 from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
-from aiogmail.oauth import Credentials, TokenCache, check_address
+from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.settings import Settings
 
+from .arguments import check_client
 from .tokens import AccountCredentials
 
 __all__ = ["ImapClient"]
@@ -41,14 +42,8 @@ class ImapClient:
     def __init__(
         self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
     ) -> None:
-        self.address = check_address(address)
-        self.settings = Settings() if settings is None else settings
-        if not isinstance(self.settings, Settings):
-            raise ConfigurationError(f"settings: expected Settings, got {type(settings).__name__}")
-        if tokens is not None and not isinstance(tokens, TokenCache):
-            raise ConfigurationError(f"tokens: expected a TokenCache, got {type(tokens).__name__}")
-        if not isinstance(credentials, Credentials):
-            raise ConfigurationError(f"credentials: expected UserCredentials or the like, got {type(credentials).__name__}")
+        self.settings = check_client(address, credentials, tokens, settings)
+        self.address = address
         self._credentials = credentials
         self._given_tokens = tokens
         self._tokens: TokenCache | None = None
