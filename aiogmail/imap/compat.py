@@ -225,16 +225,15 @@ class Imap4(aioimaplib.IMAP4):  # type: ignore[misc]  # its base is untyped
         idle = asyncio.get_running_loop().create_task(self.idle(), name="IDLE")
         self.tasks.add(idle)
         idle.add_done_callback(self._idle_ended)
-        begun = asyncio.get_running_loop().create_task(self.protocol.wait_for_idle_response(), name="the begin of IDLE")
+        begun = self.protocol.idle_begun()
         try:
             await asyncio.wait((idle, begun), timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            is_begun = begun.done()
-            begun.cancel()
-            if not is_begun:
+            if not begun.done():
                 idle.cancel()
-        if not is_begun:
-            if idle.done() and not idle.cancelled():
+                await asyncio.wait((idle,))
+        if not begun.done():
+            if not idle.cancelled():
                 idle.result()  # its own error, if it is one
                 raise aioimaplib.Abort("server returned error to IDLE command")
             raise TimeoutError(f"{self.protocol.name}: IDLE did not begin within {self.timeout:g} s")

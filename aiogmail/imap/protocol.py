@@ -71,6 +71,7 @@ class ImapProtocol(Connection, Dialect):
         self._examined = False
         self._idle: Pending[Any] | None = None
         self._told_done = False
+        self._begins: list[asyncio.Future[None]] = []
         self._news: list[Line] = []
         self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.has_pending_idle_command)
 
@@ -304,7 +305,7 @@ class ImapProtocol(Connection, Dialect):
     async def _run_idle(self) -> Any:
         self.idle_queue.discard(STOP)  # it meant an IDLE before
         self._told_done = False
-        pending = self._idle = self.queue.submit(ForeignIdle(self._idle_event.set, self._news.extend, self._idled))
+        pending = self._idle = self.queue.submit(ForeignIdle(self._idle_starts, self._news.extend, self._idled))
         try:
             return aioimaplib.Response(*await pending.future)
         except asyncio.CancelledError:
@@ -312,6 +313,19 @@ class ImapProtocol(Connection, Dialect):
             raise
         except GmailError as error:
             raise translated(error) from error
+
+    def idle_begun(self) -> asyncio.Future[None]:
+        """Done when an IDLE begins from now on; nobody need await it."""
+        begun = self._loop.create_future()
+        self._begins.append(begun)
+        return begun
+
+    def _idle_starts(self) -> None:
+        self._idle_event.set()
+        begins, self._begins = self._begins, []
+        for begun in begins:
+            if not begun.done():
+                begun.set_result(None)
 
     def idle_done(self) -> None:
         """End the IDLE that goes on, if there is one."""

@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 
 from aiogmail.errors import ConfigurationError
-from aiogmail.imap.wire import Atom, Flag, Label, Literal, Mailbox, Quoted, Raw, SearchDate
+from aiogmail.imap.wire import AsIs, Atom, Flag, Label, Literal, Mailbox, Quoted, Raw, SearchDate
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,21 @@ def test_a_literal_does_not_show_a_message():
 def test_a_search_date_is_a_date(day):
     with pytest.raises(ConfigurationError, match="^SearchDate"):
         SearchDate(day)
+
+
+@pytest.mark.parametrize("text", ["(FLAGS (\\Seen))", '"a {5}"', 'unbalanced ( "', "{5} x", "x{y}"])
+def test_text_that_somebody_else_wrote_goes_as_it_is(text):
+    assert AsIs(text).text == text
+
+
+@pytest.mark.parametrize("text", ["", "a\r\nb", "a\0", "ü", "\t", "x {5}", "{5+}", "{5-}", 5, None])
+def test_but_not_what_would_break_the_line(text):
+    with pytest.raises(ConfigurationError, match="^AsIs"):
+        AsIs(text)
+
+
+def test_hidden_text_is_not_shown():
+    with pytest.raises(ConfigurationError) as refused:
+        AsIs("secret\n", hidden=True)
+    assert "secret" not in str(refused.value)
+    assert "secret" not in repr(AsIs("secret", hidden=True))

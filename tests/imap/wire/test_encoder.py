@@ -7,7 +7,7 @@ import pytest
 
 from aiogmail.errors import ConfigurationError
 from aiogmail.imap.uidset import UidSet, UidsFrom
-from aiogmail.imap.wire import Atom, Flag, Label, Literal, LiteralMode, Mailbox, Quoted, Raw, SearchDate, encode_command
+from aiogmail.imap.wire import AsIs, Atom, Flag, Label, Literal, LiteralMode, Mailbox, Quoted, Raw, SearchDate, encode_command
 from aiogmail.secret import Secret
 from aiogmail.settings import Limits
 
@@ -69,6 +69,7 @@ ODD = dt.timezone(dt.timedelta(seconds=-3601))
         (Label("Work"), b"Work"),
         (Label('a [b] "c"'), b'"a [b] \\"c\\""'),
         (Raw("BODY.PEEK[]"), b"BODY.PEEK[]"),
+        (AsIs("(a \\\\b"), b"(a \\\\b"),
         (UidSet("1:3,5"), b"1:3,5"),
         (UidsFrom(7), b"7:*"),
         (SearchDate(dt.date(2024, 2, 6)), b"6-Feb-2024"),
@@ -224,3 +225,9 @@ def test_the_line_for_logs_shows_everything_else():
     command = encode_command("A1", "APPEND", Mailbox("Entwürfe"), [Flag("\\Seen")], Literal(b"body"), literal=PLUS)
     assert command.redacted == "A1 APPEND Entw&APw-rfe (\\Seen) {4+}"
     assert repr(command) == "EncodedCommand(redacted='A1 APPEND Entw&APw-rfe (\\\\Seen) {4+}')"
+
+
+def test_hidden_text_is_sent_and_not_logged():
+    command = encode_command("A1", "LOGIN", AsIs("me"), AsIs('"hunter2"', hidden=True))
+    assert command.segments == ((b'A1 LOGIN me "hunter2"\r\n',),)
+    assert command.redacted == "A1 LOGIN me '…'"
