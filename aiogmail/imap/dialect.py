@@ -41,11 +41,11 @@ class Dialect(_Base):  # type: ignore[misc]  # its base is untyped
 
     def check_legal(self, verb: str) -> None:
         """Raise ``Abort`` for a command that may not be given now."""
-        raise AssertionError("a subclass brings the engine")
+        raise AssertionError(f"{verb}: a subclass brings the engine")
 
     async def run(self, foreign: Foreign, seconds: float | None = None, command: Any = None) -> Any:
         """Run a command within ``seconds``; the result is aioimaplib's ``Response``."""
-        raise AssertionError("a subclass brings the engine")
+        raise AssertionError(f"{command or foreign.name}, {seconds}: a subclass brings the engine")
 
     async def login(self, user: str, password: str) -> Any:
         """LOGIN; refused in plain text to anything but this machine."""

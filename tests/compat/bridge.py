@@ -74,10 +74,11 @@ def event_loop():
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield loop
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    while tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        # Again and again: from Python 3.12 on a server that was cancelled waits for clients that the tests left.
+        loop.run_until_complete(asyncio.wait(tasks, timeout=0.02))
     loop.run_until_complete(asyncio.sleep(0))
     asyncio.set_event_loop(before)
     loop.close()

@@ -56,6 +56,9 @@ NOT_OURS = {
 }
 SKIPPED = {"test_aioimaplib_capabilities.py::test_capabilities_server_not_compliant": "upstream skips it itself"}
 
+# What aioimaplib's own client fails, here too: since Python 3.12 ``wait_for(task, 0)`` does not wait the turn that its timer needs.
+THEIRS = {"test_aioimaplib_clocked.py::test_idle_start__exits_queue_get_without_timeout_error"} if sys.version_info >= (3, 12) else set()
+
 
 def outcomes(mode, folder):
     """Run them; what became of each, by name, with the last line said."""
@@ -88,18 +91,20 @@ def outcomes(mode, folder):
     return {name: (outcome, said) for name, outcome, said in lines}
 
 
+@pytest.mark.slow
 def test_aioimaplib_itself_passes_all_of_them(tmp_path):
     seen = outcomes("", tmp_path)
-    assert {name for name, (outcome, _) in seen.items() if outcome != "passed"} == SKIPPED.keys()
+    assert {name for name, (outcome, _) in seen.items() if outcome != "passed"} - THEIRS == SKIPPED.keys()
     assert len(seen) >= 99
 
 
-@pytest.mark.parametrize("mode", ["client", "protocol"])
+@pytest.mark.parametrize("mode", ["client", pytest.param("protocol", marks=pytest.mark.slow)])
 def test_they_pass_on_our_engine_but_those_that_assert_a_defect_or_its_own_engine(mode, tmp_path):
     seen = outcomes(mode, tmp_path)
     assert not (NOT_OURS.keys() | SKIPPED.keys()) - seen.keys(), "named here, and no longer among aioimaplib's tests"
     failed = {name: said for name, (outcome, said) in seen.items() if outcome == "failed"}
-    assert not {name: said for name, said in failed.items() if name not in NOT_OURS}
+    theirs = THEIRS if mode == "protocol" else set()  # with their own client
+    assert not {name: said for name, said in failed.items() if name not in NOT_OURS and name not in theirs}
     assert not NOT_OURS.keys() - failed.keys(), "named here, and they pass all the same: strike them out"
     assert {name for name, (outcome, _) in seen.items() if outcome == "skipped"} == SKIPPED.keys()
     assert len(seen) >= 99

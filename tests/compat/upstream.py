@@ -56,7 +56,7 @@ def _fetch(into: Path) -> None:
     options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(into / "unpacked"), "-r", str(wanted)]
     said = "there is neither pip nor uv"
     for installer in _installers():
-        done = subprocess.run([*installer, "install", *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run([*installer, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return
         said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), f"exit status {done.returncode}")
@@ -65,13 +65,12 @@ def _fetch(into: Path) -> None:
 
 def _installers() -> list[list[str]]:
     """pip of this environment, or whatever else can fetch a wheel: environments that uv made have no pip."""
-    candidates = [[sys.executable, "-m", "pip"], ["uv", "pip"], ["pip3"], ["python3", "-m", "pip"]]
     able = []
-    for candidate in candidates:
-        if shutil.which(candidate[0]) is not None:
-            done = subprocess.run([*candidate, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    for program, *options in ([sys.executable, "-m", "pip"], ["uv", "pip"], ["pip3"], ["python3", "-m", "pip"]):
+        if shutil.which(program) is not None:
+            done = subprocess.run([program, *options, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
             if done.returncode == 0:
-                able.append(candidate)
+                able.append([program, *options, "install", *(("--python", sys.executable) if program == "uv" else ())])
     return able
 
 
