@@ -54,7 +54,7 @@ class UidFetch(Command[UidSet]):
         self._on_rows = on_rows
         self._small = small
         self._partial: dict[int, Fetch] = {}
-        self._together = uids
+        self.together = uids
 
     def join(self, others: Sequence[Command[Any]]) -> int:
         """Ask for the rows of as many of these fetches as go with this one, in one command; how many, from the first on."""
@@ -62,20 +62,20 @@ class UidFetch(Command[UidSet]):
         for other in others:
             if not isinstance(other, UidFetch) or other.items != self.items:
                 break
-            together = self._together | other.uids
+            together = self.together | other.uids
             if len(together.ranges) > _MOST_RANGES:
                 break
-            self._together = together
+            self.together = together
             joined += 1
         return joined
 
     def arguments(self) -> Sequence[Any]:
-        return (self._together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
+        return (self.together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
 
     def rivals(self, other: Command[Any]) -> bool:
         if not isinstance(other, UidFetch):
             return super().rivals(other)
-        mine, theirs = self._together, other._together
+        mine, theirs = self.together, other.together
         if not mine or not theirs or mine.ranges[-1][1] < theirs.ranges[0][0] or theirs.ranges[-1][1] < mine.ranges[0][0]:
             return False
         return bool(mine & theirs)
