@@ -203,6 +203,8 @@ class Connection(asyncio.BufferedProtocol):
             self.fail(type(self._parser.error)(f"{self.name}: {self._parser.error}"))
         elif self._held > self._limit:
             self.regulate()
+        if not self.queue.in_flight:
+            self._parser.slim()
 
     def _greet(self, response: Response) -> None:
         if not isinstance(response, Status) or response.status not in ("OK", "PREAUTH", "BYE"):

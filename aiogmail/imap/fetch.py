@@ -7,10 +7,10 @@ fetch that is left by ``break`` leaves nothing running, and one that waits for i
 from __future__ import annotations
 
 import asyncio
-import itertools
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,12 +18,14 @@ from aiogmail.errors import GmailError, StateError
 from aiogmail.ports import Effect, Runner
 
 from .commands import MailboxState, UidFetch
+from .connection import Connection
 from .models import Message
 from .queue import Pending
 from .session import ImapSession
 from .uidset import UidSet
 from .windows import Windows
-from .wire import Fetch
+from .wire import Fetch, Response
+from .wire.fetch import sizes_on_the_wire
 
 __all__ = ["FetchStream"]
 
@@ -59,9 +61,10 @@ class FetchStream(AsyncIterator[Message]):
         self._items = items
         self._budget = budget
         self._bodies = any(item.startswith("BODY") for item in items)
-        self._rows: deque[Fetch] = deque()
-        self._foreign = 0
-        """Rows at the head of the queue that came over a connection before the present one."""
+        self._ready: list[Fetch] = []
+        """The rows to hand on next, the first of them last."""
+        self._batches: deque[_Batch] = deque()
+        """Rows behind those, as they arrived."""
         self._todo: Windows | None = None
         self._resolved = False
         self._session: ImapSession | None = None
@@ -86,27 +89,36 @@ class FetchStream(AsyncIterator[Message]):
         return self
 
     async def __anext__(self) -> Message:
-        while True:
-            if self._rows and not self._closed:
-                row = self._rows.popleft()
-                if self._foreign:
-                    self._foreign -= 1
-                elif self._session is not None:
-                    self._session.protocol.release(row.wire_size)
-                return Message(row)
-            if self._done:
-                raise StopAsyncIteration
-            if self._consuming:
-                raise StateError("fetch: two tasks iterate over the same fetch; give each its own")
-            self._consuming = True
-            try:
+        if not self._ready:
+            await self._refill()
+        return Message(self._ready.pop())
+
+    async def _refill(self) -> None:
+        """Take the next batch, once there is one.
+
+        A batch is what one read of the socket brought. Between two of them the loop gets its turn, however many are there:
+        others must not wait for a whole window to be worked off.
+        """
+        if self._consuming:
+            raise StateError("fetch: two tasks iterate over the same fetch; give each its own")
+        self._consuming = True
+        try:
+            if self._batches:
+                await asyncio.sleep(0)
+            while not self._batches or self._closed:
+                if self._done:
+                    self._tell_unfetchable()
+                    raise StopAsyncIteration
                 await self._runner.run(self._advance, Effect.PURE)
-            finally:
-                self._consuming = False
-            self._tell_unfetchable()
+        finally:
+            self._consuming = False
+        batch = self._batches.popleft()
+        batch.link.release(batch.size)
+        batch.rows.reverse()
+        self._ready = batch.rows
 
     def _tell_unfetchable(self) -> None:
-        if self._done and not self._rows and self._unfetchable is not None:
+        if self._unfetchable is not None:
             failure, self._unfetchable = self._unfetchable, None
             raise failure
 
@@ -126,10 +138,11 @@ class FetchStream(AsyncIterator[Message]):
         self._front = None
         windows, self._windows = self._windows, {}
         session, self._session = self._session, None
-        rows, self._rows = self._rows, deque()
+        batches, self._batches = self._batches, deque()
+        self._ready = []
+        for batch in batches:
+            batch.link.release(batch.size)
         if session is not None and not session.closed.done():
-            for row in itertools.islice(rows, self._foreign, None):
-                session.protocol.release(row.wire_size)
             for pending in windows:
                 session.protocol.queue.cancel(pending)
 
@@ -145,7 +158,7 @@ class FetchStream(AsyncIterator[Message]):
             self._fill(session, self._todo)  # what is guessed travels with the question
             self._todo.extend(await self._resolve(session))
             self._resolved = True
-        while not self._rows:
+        while not self._batches:
             self._tell_failure()
             self._fill(session, self._todo)
             if not self._windows:
@@ -178,7 +191,6 @@ class FetchStream(AsyncIterator[Message]):
         self._windows.clear()
         self._front = None
         self._session = session
-        self._foreign = len(self._rows)
         self._failure = None
 
     def _fill(self, session: ImapSession, todo: Windows) -> None:
@@ -188,7 +200,7 @@ class FetchStream(AsyncIterator[Message]):
                 return
             probe = todo.next_probe()
             if probe:
-                self._submit(session, _Probe(probe, ("RFC822.SIZE",), todo.note_size))
+                self._submit(session, _Probe(probe, todo.note_size))
                 continue
             window = todo.next_window(self._taken_bytes / self._taken if self._taken else None)
             if not window:
@@ -205,23 +217,23 @@ class FetchStream(AsyncIterator[Message]):
         self._advance_front()
         pending.future.add_done_callback(_completion(self, pending))
 
-    def _arrived(self, window: _Window, row: Fetch) -> None:
+    def _arrived(self, window: _Window, rows: list[Fetch]) -> None:
         if window is not self._front:
             # Dovecot works on several fetches at once: what comes early waits, and is not counted against the consumer.
-            window.early.append(row)
+            window.early.append(rows)
             return
-        self._ready(row)
+        self._keep(rows)
         wake = self._wake
         if wake is not None and not wake.done():
             wake.set_result(None)
 
-    def _ready(self, row: Fetch) -> None:
-        self._rows.append(row)
-        size = row.wire_size
-        self._taken += 1
+    def _keep(self, rows: list[Fetch]) -> None:
+        assert self._session is not None
+        size = sizes_on_the_wire(rows)
+        self._batches.append(_Batch(rows, size, self._session.protocol))
+        self._taken += len(rows)
         self._taken_bytes += size
-        if self._session is not None:
-            self._session.protocol.hold(size)
+        self._session.protocol.hold(size)
 
     def _advance_front(self) -> None:
         """Rows are handed on as they come from the lowest window alone, while nothing below it is still to be asked for."""
@@ -236,8 +248,8 @@ class FetchStream(AsyncIterator[Message]):
                 return
             pending, window = lowest
             self._front = window
-            for row in window.early:
-                self._ready(row)
+            for rows in window.early:
+                self._keep(rows)
             window.early.clear()
             if not window.done:
                 return
@@ -284,12 +296,40 @@ class FetchStream(AsyncIterator[Message]):
         if isinstance(command, _Probe):
             self._todo.probed()
             return
-        early = [row.uid for row in command.early if row.uid is not None] if isinstance(command, _Window) else []
+        early = [row.uid for rows in command.early for row in rows if row.uid is not None] if isinstance(command, _Window) else []
         self._todo.put_back({*command.left, *early})
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows that arrived together, and the connection that holds back its socket on their account."""
+
+    rows: list[Fetch]
+    size: int
+    link: Connection
 
 
 class _Probe(UidFetch):
     """Asks for sizes, ahead of the bodies."""
+
+    def __init__(self, uids: UidSet, note: Callable[[int, int], None]) -> None:
+        super().__init__(uids, ("RFC822.SIZE",), list[Fetch].clear)
+        self._note = note
+
+    def take_run(self, responses: Sequence[Response], start: int) -> int:
+        left, note = self.left, self._note
+        taken = 0
+        for position in range(start, len(responses)):
+            row = responses[position]
+            if not isinstance(row, Fetch):
+                break
+            uid, size = row.uid, row.number("RFC822.SIZE")
+            if uid is None or uid not in left or size is None:
+                break
+            left.discard(uid)
+            note(uid, size)
+            taken += 1
+        return taken
 
 
 class _Window(UidFetch):
@@ -298,14 +338,14 @@ class _Window(UidFetch):
     def __init__(self, stream: FetchStream, uids: UidSet, items: tuple[str, ...], *, small: bool) -> None:
         super().__init__(uids, items, self._hand_on, small=small)
         self.first = uids.ranges[0][0]
-        self.early: list[Fetch] = []
+        self.early: list[list[Fetch]] = []
         self.done = False
         self._stream = weakref.ref(stream)
 
-    def _hand_on(self, row: Fetch) -> None:
+    def _hand_on(self, rows: list[Fetch]) -> None:
         stream = self._stream()
         if stream is not None:
-            stream._arrived(self, row)  # noqa: SLF001  two halves of one thing
+            stream._arrived(self, rows)  # noqa: SLF001  two halves of one thing
 
 
 def _completion(stream: FetchStream, pending: Pending[UidSet]) -> Callable[[asyncio.Future[UidSet]], None]:

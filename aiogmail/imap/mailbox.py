@@ -13,6 +13,7 @@ from aiogmail.ports import Effect, Keeper
 from aiogmail.settings import Limits
 
 from .commands import Command, MailboxState, Noop, UidSearch
+from .download import Download
 from .fetch import FetchStream
 from .models import wire_items
 from .query import Q, Query, criteria, uids_from
@@ -111,7 +112,7 @@ class Mailbox:
             uids: a :class:`UidSet`, what makes one (``5``, ``"1:3,7"``, ``[1, 2, 9]``), ``"7:*"``, or a query made by
                 :class:`Q`.
             items: what of each message: ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
-                ``"gmail_id"``, ``"thread_id"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \Seen.
+                ``"gmail_id"``, ``"thread_id"``, ``"envelope"``, ``"structure"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \Seen.
 
         Returns:
             An async iterator of :class:`Message`, and an async context manager. UIDs that are gone are left out.
@@ -122,6 +123,22 @@ class Mailbox:
         wire = wire_items(items)
         resolve, guess = _resolution(uids)
         return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer, guess=guess)
+
+    def download(self, uid: int) -> Download:
+        r"""The octets of one message as it is on the server, in parts of ``Limits.buffer``. Does not set \Seen.
+
+        For what is too large for ``fetch(uid, "raw")`` to hold: never more than two parts are in memory, and after a cut it goes on
+        at the octet where it stood.
+
+        Returns:
+            An async iterator of ``bytes``, and an async context manager.
+
+        Raises:
+            ConfigurationError: no UID.
+        """
+        if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
+            raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
+        return Download(self._keeper, uid, self._limits.buffer)
 
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""

@@ -7,9 +7,10 @@ something goes alone. A tagged reply completes only a command that was wholly wr
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
@@ -113,6 +114,8 @@ class CommandQueue:
         self._on_unsolicited = on_unsolicited
         self._waiting: deque[Pending[Any]] = deque()
         self._flight: dict[str, Pending[Any]] = {}
+        self._rivals = False
+        """Whether two commands on the wire could take the same response."""
         self._writer: Pending[Any] | None = None
         self._blocks: deque[bytes | memoryview] = deque()
         self._write_paused = False
@@ -212,26 +215,34 @@ class CommandQueue:
 
     # -- from below ------------------------------------------------------------------------------------------------------
 
-    def process(self, responses: Iterable[Response]) -> None:
+    def process(self, responses: Sequence[Response]) -> None:
         """Take what the server said, in order."""
-        flight = self._flight
-        for response in responses:
-            if self._error is not None:
-                return
+        position = 0
+        while position < len(responses) and self._error is None:
+            response = responses[position]
             if type(response) is Tagged:
                 self._tagged(response)
-                continue
-            if type(response) is Continuation:
+                position += 1
+            elif type(response) is Continuation:
                 self._continuation(response)
-                continue
-            for pending in flight.values() if len(flight) < 2 else self._likeliest(response):
-                if pending.take(response) if pending.riders else pending.command.take(response):
-                    break
+                position += 1
             else:
-                if isinstance(response, Status) and response.status == "BYE":
-                    self._link.fail(bye_error(self._name, response))
-                    return
-                self._on_unsolicited(response)
+                position += self._untagged(responses, position)
+
+    def _untagged(self, responses: Sequence[Response], position: int) -> int:
+        """Hand on the response at this position, and those behind it that go the same way. How many."""
+        response = responses[position]
+        for pending in self._likeliest(response) if self._rivals else self._flight.values():
+            if self._rivals or pending.riders:
+                if pending.take(response):
+                    return 1
+            elif taken := pending.command.take_run(responses, position):
+                return taken
+        if isinstance(response, Status) and response.status == "BYE":
+            self._link.fail(bye_error(self._name, response))
+        else:
+            self._on_unsolicited(response)
+        return 1
 
     def _likeliest(self, response: Response) -> list[Pending[Any]]:
         """The commands on the wire, oldest first, but for one that asked for just this: servers may work on several at once."""
@@ -283,6 +294,7 @@ class CommandQueue:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s C: %s", self._name, encoded.redacted)
         pending.left.extend(encoded.segments)
+        self._rivals = self._rivals or any(command.rivals(other.command) for other in self._flight.values())
         self._flight[pending.tag] = pending
         if len(self._flight) == 1:
             self._start_timer()
@@ -360,6 +372,9 @@ class CommandQueue:
         if pending is self._writer:  # NO or BAD instead of the continuation: the literal is not wanted
             self._writer = None
         del self._flight[response.tag]
+        if self._rivals:
+            pairs = itertools.combinations(self._flight.values(), 2)
+            self._rivals = any(one.command.rivals(other.command) for one, other in pairs)
         self._start_timer()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)

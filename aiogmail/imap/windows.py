@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable
 
 from .uidset import UidSet
-from .wire import Fetch
 
 __all__ = ["Windows"]
 
@@ -69,11 +68,9 @@ class Windows:
         self._probing = bool(chosen)
         return UidSet(chosen)
 
-    def note_size(self, row: Fetch) -> None:
+    def note_size(self, uid: int, size: int) -> None:
         """A size that was asked for."""
-        if row.uid is not None:
-            size = row.get("RFC822.SIZE")
-            self._sizes[row.uid] = size if isinstance(size, int) else 0
+        self._sizes[uid] = size
 
     def probed(self, last: int = 0) -> None:
         """All sizes up to this UID have come; 0: the asking came to nothing."""
@@ -110,25 +107,29 @@ class Windows:
                 self._ranges.appendleft((stop + 1, last))
         return taken
 
-    def _take_sized(self) -> list[int]:
-        taken: list[int] = []
-        total = 0
-        ranges = 0
-        while self._ranges and len(taken) < _MOST_ROWS:
-            uid, last = self._ranges[0]
-            if uid > self._known_to:
+    def _take_sized(self) -> list[range]:
+        """As many as fit the budget, of those whose sizes are known; one at least."""
+        taken: list[range] = []
+        count = total = 0
+        while self._ranges and len(taken) < _MOST_RANGES:
+            first, last = self._ranges[0]
+            stop = first  # behind the last one taken
+            for uid in range(first, min(last, self._known_to) + 1):
+                size = self._sizes.get(uid, self._budget)
+                total += size
+                if count and (total > self._budget // 2 or count >= _MOST_ROWS):
+                    break
+                self._sizes.pop(uid, None)
+                self._single = size
+                count += 1
+                stop = uid + 1
+            if stop > first:
+                taken.append(range(first, stop))
+                self._ranges.popleft()
+                if stop <= last:
+                    self._ranges.appendleft((stop, last))
+            if stop <= last:
                 break
-            size = self._sizes.get(uid, self._budget)
-            ranges += not taken or taken[-1] + 1 != uid
-            if taken and (total + size > self._budget // 2 or ranges > _MOST_RANGES):
-                break
-            taken.append(uid)
-            total += size
-            self._single = size
-            self._sizes.pop(uid, None)
-            self._ranges.popleft()
-            if uid < last:
-                self._ranges.appendleft((uid + 1, last))
         return taken
 
     def is_small(self, window: UidSet) -> bool:

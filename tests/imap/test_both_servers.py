@@ -74,7 +74,7 @@ def conversation_with(server):
 
 async def fetched(session, uids, *items):
     rows = []
-    await session.execute(UidFetch(UidSet(uids), items, rows.append))
+    await session.execute(UidFetch(UidSet(uids), items, rows.extend))
     return rows
 
 

@@ -304,7 +304,7 @@ def test_the_reply_names_an_item_its_own_way(item, name):
 
 def test_a_row_without_uid_is_nobodys():
     rows = []
-    command = UidFetch(UidSet(1), ("FLAGS",), rows.append)
+    command = UidFetch(UidSet(1), ("FLAGS",), rows.extend)
     from aiogmail.imap.wire import Exists, ResponseParser
 
     [row, exists] = ResponseParser().feed(b"* 1 FETCH (FLAGS ())\r\n* 4 EXISTS\r\n")
@@ -341,7 +341,7 @@ def test_a_closed_stream_gives_nothing_more():
             await anext(stream)
         await asyncio.sleep(0.02)
         assert [message async for message in stream] == []
-        assert not stream._rows
+        assert not stream._batches
         assert inbox._session.protocol._held == 0
 
     run(with_inbox(test))

@@ -80,7 +80,7 @@ def test_a_select_travels_behind_reads_and_reads_behind_it():
         wire.queue.submit(Noop())
         select = wire.queue.submit(Select("INBOX", readonly=False))
         rows = []
-        fetch = wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS",), rows.append))
+        fetch = wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS",), rows.extend))
         assert wire.sent() == b"A1 NOOP\r\nA2 SELECT INBOX\r\nA3 UID FETCH 1:2 (UID FLAGS)\r\n"
         wire.say("A1 OK\r\n")
         wire.say("* 2 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n* OK [UIDNEXT 3] ok\r\n* FLAGS (\\Seen)\r\n* 0 RECENT\r\n")
@@ -98,7 +98,7 @@ def test_nothing_behind_a_select_is_handed_on_when_uidvalidity_is_another():
         wire = Wire()
         select = wire.queue.submit(Select("INBOX", readonly=False, uidvalidity=6))
         rows = []
-        fetch = wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS",), rows.append))
+        fetch = wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS",), rows.extend))
         wire.say("* OK [UIDVALIDITY 7] ok\r\nA1 OK done\r\n* 1 FETCH (UID 1 FLAGS ())\r\nA2 OK done\r\n")
         for one in (select, fetch):
             assert isinstance(one.future.exception(), errors.MailboxChanged)
@@ -327,8 +327,8 @@ def test_rows_of_two_fetches_on_the_wire_go_each_to_its_own():
     async def main():
         wire = Wire()
         ones, twos = [], []
-        wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS",), ones.append))
-        wire.queue.submit(UidFetch(UidSet("2:3"), ("RFC822.SIZE",), twos.append))
+        wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS",), ones.extend))
+        wire.queue.submit(UidFetch(UidSet("2:3"), ("RFC822.SIZE",), twos.extend))
         wire.say("* 1 FETCH (UID 1 FLAGS ())\r\n* 2 FETCH (FLAGS (\\Seen) UID 2)\r\n* 9 FETCH (UID 9 FLAGS ())\r\n* 8 FETCH (FLAGS ())\r\n")
         wire.say("A1 OK\r\n* 2 FETCH (UID 2 RFC822.SIZE 5)\r\n* 2 FETCH (UID 2 FLAGS ())\r\n* 3 FETCH (UID 3 RFC822.SIZE 6)\r\nA2 OK\r\n")
         assert [row.uid for row in ones] == [1, 2]
@@ -342,7 +342,7 @@ def test_a_row_that_comes_in_two_parts_is_handed_on_whole():
     async def main():
         wire = Wire()
         rows = []
-        fetch = wire.queue.submit(UidFetch(UidSet("1:3"), ("RFC822.SIZE", "BODY.PEEK[]"), rows.append))
+        fetch = wire.queue.submit(UidFetch(UidSet("1:3"), ("RFC822.SIZE", "BODY.PEEK[]"), rows.extend))
         wire.say("* 1 FETCH (UID 1 RFC822.SIZE 3)\r\n* 1 FETCH (UID 1 FLAGS ())\r\n* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n")
         assert [(row.uid, row.get("RFC822.SIZE"), row.get("BODY[]")) for row in rows] == [(1, 3, b"abc")]
         wire.say("* 2 FETCH (UID 2 RFC822.SIZE 4)\r\nA1 OK\r\n")

@@ -53,6 +53,13 @@ class Command(Generic[T]):
         """Whether it must not be written while ``other`` is on the wire, because their untagged replies could not be told apart."""
         return type(other) is type(self) and not (other.concurrent and self.concurrent)
 
+    takes_rows: bool = True
+    """Whether it may take FETCH responses."""
+
+    def rivals(self, other: Command[Any]) -> bool:
+        """Whether both could take the same row, so that each is asked first whether it :meth:`fits`."""
+        return self.takes_rows and other.takes_rows
+
     def fits(self, response: Response) -> bool:
         """Whether a response is just what was asked for, so that it is this command's before it is another's that would take it."""
         return False
@@ -60,6 +67,13 @@ class Command(Generic[T]):
     def take(self, response: Response) -> bool:
         """Whether this untagged response is this command's; if so it is kept."""
         return False
+
+    def take_run(self, responses: Sequence[Response], start: int) -> int:
+        """How many of the responses from ``start`` on, without a gap, are this command's; those are kept.
+
+        A command that takes many rows looks at them all in one step.
+        """
+        return 1 if self.take(responses[start]) else 0
 
     def answer(self, continuation: Continuation) -> bytes | bool:
         """The line, without CRLF, with which the client answers a continuation request that no literal waits for.

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import Fetch, Raw, Response, Tagged
+from aiogmail.imap.wire.fetch import tells_all
 
 from .base import Command
 
@@ -34,7 +35,7 @@ class UidFetch(Command[UidSet]):
     Args:
         uids: what to fetch; no more than a window, since each is kept track of.
         items: fetch items in wire form, such as ``"FLAGS"`` and ``"BODY.PEEK[]"``; ``UID`` comes by itself.
-        on_row: called with each complete row, from within the arrival of its bytes.
+        on_rows: called with complete rows, in their order, from within the arrival of their bytes. The list is its own to keep.
         small: the reply is small enough to be read and dropped when the caller is cancelled.
     """
 
@@ -43,16 +44,17 @@ class UidFetch(Command[UidSet]):
     patient = True
     concurrent = True
 
-    def __init__(self, uids: UidSet, items: Sequence[str], on_row: Callable[[Fetch], None], *, small: bool = True) -> None:
+    def __init__(self, uids: UidSet, items: Sequence[str], on_rows: Callable[[list[Fetch]], None], *, small: bool = True) -> None:
         self.left = set(uids)
         """UIDs whose rows have not been handed on."""
         self.uids = uids
         self.items = tuple(items)
         self._wanted = frozenset(reply_name(item) for item in items)
-        self._on_row = on_row
+        self._tells_all = tells_all(self._wanted)
+        self._on_rows = on_rows
         self._small = small
         self._partial: dict[int, Fetch] = {}
-        self._together = uids
+        self.together = uids
 
     def join(self, others: Sequence[Command[Any]]) -> int:
         """Ask for the rows of as many of these fetches as go with this one, in one command; how many, from the first on."""
@@ -60,45 +62,71 @@ class UidFetch(Command[UidSet]):
         for other in others:
             if not isinstance(other, UidFetch) or other.items != self.items:
                 break
-            together = self._together | other.uids
+            together = self.together | other.uids
             if len(together.ranges) > _MOST_RANGES:
                 break
-            self._together = together
+            self.together = together
             joined += 1
         return joined
 
     def arguments(self) -> Sequence[Any]:
-        return (self._together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
+        return (self.together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
+
+    def rivals(self, other: Command[Any]) -> bool:
+        if not isinstance(other, UidFetch):
+            return super().rivals(other)
+        mine, theirs = self.together, other.together
+        if not mine or not theirs or mine.ranges[-1][1] < theirs.ranges[0][0] or theirs.ranges[-1][1] < mine.ranges[0][0]:
+            return False
+        return bool(mine & theirs)
 
     def fits(self, response: Response) -> bool:
         return isinstance(response, Fetch) and response.uid in self.left and self._wanted == frozenset(response.names()) - {"UID"}
 
     def take(self, response: Response) -> bool:
-        if type(response) is not Fetch:
-            return False
-        uid = response.uid
-        if uid not in self.left or uid is None:
-            return False  # news about a message that was not asked for, or whose row was handed on
-        if self._partial and uid in self._partial:
-            response = _merged(self._partial.pop(uid), response)
-        for name in self._wanted:
-            if name not in response:
+        return self.take_run((response,), 0) == 1
+
+    def take_run(self, responses: Sequence[Response], start: int) -> int:
+        left, tells_all, partial = self.left, self._tells_all, self._partial
+        complete: list[Fetch] = []
+        taken = 0
+        for position in range(start, len(responses)):
+            response = responses[position]
+            if not isinstance(response, Fetch):
                 break
-        else:
+            uid = response.uid
+            if uid is None or uid not in left:
+                break  # news about a message that was not asked for, or whose row was handed on
+            if uid not in partial and tells_all(response):
+                left.discard(uid)
+                complete.append(response)
+            elif not self._take_part(uid, response, complete):
+                break
+            taken += 1
+        if complete:
+            self._on_rows(complete)
+        return taken
+
+    def _take_part(self, uid: int, row: Fetch, complete: list[Fetch]) -> bool:
+        """A row that does not tell all by itself: whether it has to do with what was asked for."""
+        before = self._partial.pop(uid, None)
+        if before is not None:
+            row = _merged(before, row)
+        if self._tells_all(row):
             self.left.discard(uid)
-            self._on_row(response)
+            complete.append(row)
             return True
-        if self._wanted.isdisjoint(response.names()):
+        if before is None and self._wanted.isdisjoint(row.names()):
             return False
-        self._partial[uid] = response
+        self._partial[uid] = row
         return True
 
     def finish(self, tagged: Tagged) -> UidSet:
-        for uid, row in self._partial.items():
-            # The server ended without an item it was asked for: hand on what it has, unless that is but a change of flags.
-            if set(row.names()) - {"UID", "FLAGS", "MODSEQ"}:
-                self.left.discard(uid)
-                self._on_row(row)
+        # The server ended without an item it was asked for: hand on what it has, unless that is but a change of flags.
+        rows = {uid: row for uid, row in self._partial.items() if set(row.names()) - {"UID", "FLAGS", "MODSEQ"}}
+        if rows:
+            self.left.difference_update(rows)
+            self._on_rows(list(rows.values()))
         return UidSet(self.left)
 
     def is_droppable(self) -> bool:
@@ -109,4 +137,4 @@ def _merged(first: Fetch, second: Fetch) -> Fetch:
     """One row out of two responses about the same message."""
     flags = first.flags if second.flags is None else second.flags
     values = {**first.attributes, **second.attributes}
-    return Fetch(first.raw + b"\r\n" + second.raw, first.literals + second.literals, first.uid, flags, None, values)
+    return type(first)(first.raw + b"\r\n" + second.raw, first.literals + second.literals, first.uid, flags, None, values)

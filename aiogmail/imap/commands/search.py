@@ -24,6 +24,7 @@ class UidSearch(Command[UidSet]):
 
     name = "UID SEARCH"
     bulk = True
+    takes_rows = False
 
     def __init__(self, criteria: Sequence[Any], *, esearch: bool, charset: bool = False) -> None:
         self._criteria = tuple(criteria)

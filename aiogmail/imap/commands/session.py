@@ -65,6 +65,7 @@ class Noop(Command[None]):
 
     name = "NOOP"
     concurrent = True
+    takes_rows = False
 
     def finish(self, tagged: Tagged) -> None:
         return None

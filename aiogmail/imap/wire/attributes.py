@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 from . import utf7
 from .codes import flags
@@ -16,8 +16,12 @@ from .structure import read_structure
 __all__ = ["KNOWN", "decode_date", "decode_labels", "decode_value", "read_attributes"]
 
 _MAX_UID = 0xFFFF_FFFF
-_DATE = re.compile(rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})")
-_MONTHS = {name: number for number, name in enumerate(b"JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
+_DATE = re.compile(rb" ?[0-9]{1,2}-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}")
+_FULL = len("06-Feb-1992 16:51:37 +0000")
+_MONTHS = {
+    name: f"{number:02}"
+    for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
+}
 _PARTIAL = re.compile(rb"<([0-9]{1,20}+)>")
 
 
@@ -116,22 +120,14 @@ def _date(scanner: Scanner) -> datetime | None:
 
 def decode_date(text: bytes) -> datetime | None:
     """``06-Feb-1992 16:51:37 +0000``; ``None`` for what is no date."""
-    match = _DATE.fullmatch(text)
-    if match is None:
+    if _DATE.fullmatch(text) is None:
         return None
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
+    date = text.decode("ascii") if len(text) == _FULL else f"{text.decode('ascii').strip():0>26}"
     try:
-        return datetime(
-            int(year), _MONTHS[month.upper()], int(day), int(hour), int(minute), int(second), tzinfo=_zone(sign + zone_hours + zone_minutes)
-        )
+        month = _MONTHS.get(date[3:6]) or _MONTHS[date[3:6].title()]
+        return datetime.fromisoformat(f"{date[7:11]}-{month}-{date[:2].replace(' ', '0')}T{date[12:20]}{date[21:24]}:{date[24:]}")
     except (KeyError, ValueError):
         return None
-
-
-@functools.lru_cache(256)
-def _zone(text: bytes) -> timezone:
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
-    return timezone(-offset if text[:1] == b"-" else offset)
 
 
 _DECODERS: dict[str, Callable[[Scanner], object]] = {

@@ -5,12 +5,14 @@ Words encoded by RFC 2047 stay as they came; the models decode them. What Gmail 
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .scanner import LITERAL, NIL, QUOTED, Value, unquote
 
-__all__ = ["ENVELOPE", "Address", "Envelope"]
+__all__ = ["ENVELOPE", "Address", "Envelope", "read_addresses"]
 
 _NSTRING = rb"(?:" + NIL + rb"|" + QUOTED + rb"|~?+" + LITERAL + rb")"
 _ADDRESS = rb"\(" + rb" ".join([_NSTRING] * 4) + rb"\)"
@@ -20,6 +22,8 @@ ENVELOPE = rb"\(" + rb" ".join(rb"(" + field + rb")" for field in [_NSTRING] * 2
 _ADDRESS_TOKENS = re.compile(rb"\(" + rb" ".join([rb"(" + _NSTRING + rb")"] * 4) + rb"\)")
 _PLAIN_ADDRESS = re.compile(rb"\(" + rb" ".join([rb'(?:NIL|"([^"\\]*+)")'] * 4) + rb"\)")  # nothing to unquote
 _tuple = tuple.__new__
+_SHORT = 256
+_NO_LITERALS: Iterator[bytes] = iter(())
 _QUOTE = 0x22
 _LF = 0x0A
 
@@ -62,27 +66,27 @@ class Envelope:
 
     @property
     def from_(self) -> tuple[Address, ...]:
-        return self._addresses(2)
+        return self.addresses(2)
 
     @property
     def sender(self) -> tuple[Address, ...]:
-        return self._addresses(3)
+        return self.addresses(3)
 
     @property
     def reply_to(self) -> tuple[Address, ...]:
-        return self._addresses(4)
+        return self.addresses(4)
 
     @property
     def to(self) -> tuple[Address, ...]:
-        return self._addresses(5)
+        return self.addresses(5)
 
     @property
     def cc(self) -> tuple[Address, ...]:
-        return self._addresses(6)
+        return self.addresses(6)
 
     @property
     def bcc(self) -> tuple[Address, ...]:
-        return self._addresses(7)
+        return self.addresses(7)
 
     @property
     def in_reply_to(self) -> bytes | None:
@@ -99,37 +103,32 @@ class Envelope:
         token = match[self._base + index]
         if token[0] == _QUOTE and b"\\" not in token:
             return token[1:-1]
-        return self._token(match, self._base + index)
+        return _string_of(token, self._literals_from(match, self._base + index))
 
-    def _token(self, match: re.Match[bytes], group: int) -> bytes | None:
-        token = match[group]
-        if token[0] == _QUOTE:
-            return unquote(token)
-        if token[-1] == _LF:
-            return self._literals[match.string.count(b"\r\n", 0, match.start(group))]
-        return None
+    def _literals_from(self, match: re.Match[bytes], group: int) -> Iterator[bytes]:
+        """The literals from the first in this group on."""
+        return itertools.islice(self._literals, match.string.count(b"\r\n", 0, match.start(group)), None)
 
-    def _addresses(self, index: int) -> tuple[Address, ...]:
+    def addresses(self, index: int) -> tuple[Address, ...]:
+        """The address field at this place, from 2 (from) to 7 (bcc)."""
         match = self._match
         if match is None:
             return _addresses_of(self._values[index]) if index < len(self._values) else ()
-        text = match.string
-        position, end = match.span(self._base + index)
-        found = []
-        while (position := text.find(b"(", position + 1, end)) > 0:  # past the bracket of the list, the space between addresses
-            plain = _PLAIN_ADDRESS.match(text, position)
-            if plain is not None:
-                found.append(_tuple(Address, plain.groups()))
-                position = plain.end() - 1
-            else:
-                other = _ADDRESS_TOKENS.match(text, position)
-                assert other is not None
-                found.append(Address(*[self._token(other, group) for group in range(1, 5)]))
-                position = other.end() - 1
-        return tuple(found)
+        return read_addresses(match[self._base + index], self._literals_from(match, self._base + index))
+
+    def short_text(self, index: int) -> bytes | None:
+        """What stood on the wire for a field, by its place from 0 (date) to 9 (message-id), if it is short and holds no literal.
+
+        What is made of it may be remembered by it: few people write most of the messages.
+        """
+        match = self._match
+        if match is None:
+            return None
+        text = match[self._base + index]
+        return text if len(text) <= _SHORT and b"{" not in text else None
 
     def _fields(self) -> tuple[object, ...]:
-        strings, addresses = self._string, self._addresses
+        strings, addresses = self._string, self.addresses
         return (strings(0), strings(1), *map(addresses, range(2, 8)), strings(8), strings(9))
 
     def __eq__(self, other: object) -> bool:
@@ -140,6 +139,30 @@ class Envelope:
 
     def __repr__(self) -> str:
         return f"Envelope(date={self.date!r}, subject={self.subject!r}, from_={self.from_!r}, message_id={self.message_id!r})"
+
+
+def _string_of(token: bytes, literals: Iterator[bytes]) -> bytes | None:
+    """The value of a string's token; the next literal where it stands for one."""
+    if token[0] == _QUOTE:
+        return unquote(token)
+    return next(literals) if token[-1] == _LF else None
+
+
+def read_addresses(text: bytes, literals: Iterator[bytes] = _NO_LITERALS) -> tuple[Address, ...]:
+    """A list of addresses, which the pattern of an envelope took; the literals are those from its first on."""
+    position = 0
+    found = []
+    while (position := text.find(b"(", position + 1)) > 0:  # past the bracket of the list, the space between addresses
+        plain = _PLAIN_ADDRESS.match(text, position)
+        if plain is not None:
+            found.append(_tuple(Address, plain.groups()))
+            position = plain.end() - 1
+        else:
+            other = _ADDRESS_TOKENS.match(text, position)
+            assert other is not None
+            found.append(Address(*[_string_of(token, literals) for token in other.groups()]))
+            position = other.end() - 1
+    return tuple(found)
 
 
 def _bytes(values: tuple[Value, ...], index: int) -> bytes | None:

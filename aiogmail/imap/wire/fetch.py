@@ -8,7 +8,10 @@ attribute by attribute, with the same result.
 from __future__ import annotations
 
 import functools
+import itertools
+import operator
 import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from .attributes import KNOWN, decode_date, decode_labels, decode_value, read_attributes
@@ -16,7 +19,7 @@ from .envelope import ENVELOPE, Envelope
 from .responses import Response
 from .scanner import FLAT_DEPTH, LITERAL, NIL, NUMBER, QUOTED, STRING, Scanner, nested, unquote
 
-__all__ = ["Fetch", "FetchReader"]
+__all__ = ["Fetch", "FetchReader", "sizes_on_the_wire", "tells_all"]
 
 _UID = rb"[1-9][0-9]{0,9}+"
 _MEMO = 4096
@@ -39,10 +42,12 @@ _GROUPS: Final = {
 }
 _SECTION = 21
 _BODY = 22
-_FLAGS = 3
+_ENVELOPE = _GROUPS["ENVELOPE"]
 _QUOTE = 0x22
 _LF = 0x0A
 _ABSENT: Final = object()
+_RAW = operator.attrgetter("raw")
+_LITERALS = operator.attrgetter("literals")
 
 
 @functools.cache
@@ -70,52 +75,6 @@ def _row(depth: int) -> re.Pattern[bytes]:
     return re.compile(rb"\* (" + _UID + rb") FETCH \((?:(?:" + attributes + rb")(?: |(?=\)))){1,64}\)")
 
 
-_Match = re.Match[bytes]
-_Literals = tuple[bytes, ...]
-
-
-def _number(match: _Match, group: int, _literals: _Literals, _utf8: bool) -> int:
-    return int(match[group])
-
-
-def _labels(match: _Match, group: int, literals: _Literals, utf8: bool) -> object:
-    text = match[group]
-    if len(text) <= _MEMO_SIZE and (not literals or b"{" not in text):
-        return decode_labels(text, utf8)
-    return _scanned("X-GM-LABELS", match, group, literals, utf8)
-
-
-def _date(match: _Match, group: int, literals: _Literals, utf8: bool) -> object:
-    text = match[group]
-    return decode_date(text[1:-1]) if text[0] == _QUOTE else _scanned("INTERNALDATE", match, group, literals, utf8)
-
-
-def _envelope(match: _Match, group: int, literals: _Literals, _utf8: bool) -> Envelope:
-    return Envelope(match, group, literals)
-
-
-def _structure(match: _Match, group: int, literals: _Literals, utf8: bool) -> object:
-    return _scanned("BODYSTRUCTURE", match, group, literals, utf8)
-
-
-def _scanned(name: str, match: _Match, group: int, literals: _Literals, utf8: bool) -> object:
-    text = match.string
-    return decode_value(name, Scanner(text, literals, match.start(group), len(text)), utf8)  # its depth was checked
-
-
-_DECODERS: Final = {
-    "UID": _number,
-    "MODSEQ": _number,
-    "X-GM-THRID": _number,
-    "X-GM-MSGID": _number,
-    "X-GM-LABELS": _labels,
-    "RFC822.SIZE": _number,
-    "INTERNALDATE": _date,
-    "ENVELOPE": _envelope,
-    "BODYSTRUCTURE": _structure,
-}
-
-
 class Fetch(Response):
     """A ``FETCH`` response.
 
@@ -123,7 +82,7 @@ class Fetch(Response):
         uid: ``None`` where the server did not tell it.
         flags: ``None`` likewise.
 
-    Every other attribute is read by :meth:`get` and decoded when it is first touched. Names are in upper case, header names in a
+    Every other attribute is read by :meth:`get` and decoded when it is touched. Names are in upper case, header names in a
     section without quotes: ``BODY[HEADER.FIELDS (DATE FROM)]``, ``BODY[1]<0>``. Values by name: UID, RFC822.SIZE, MODSEQ, X-GM-MSGID and
     X-GM-THRID ``int``; FLAGS and X-GM-LABELS ``frozenset[str]``; INTERNALDATE an aware ``datetime``, ``None`` if unreadable; ENVELOPE an
     :class:`Envelope`; BODYSTRUCTURE and BODY a :class:`Part`; ``BODY[…]``, ``BINARY[…]``, RFC822, RFC822.HEADER and RFC822.TEXT ``bytes``
@@ -156,28 +115,27 @@ class Fetch(Response):
 
     def get(self, name: str, default: object = None) -> object:
         """The value of an attribute by its canonical name; ``default`` where the response has no such attribute."""
-        values = self._values
-        if values is None:
-            values = self._values = {}
-        elif name in values:
-            return values[name]
         match = self._match
         if match is None:
-            return default
-        group = _GROUPS.get(name)
-        if group is not None:
+            return default if self._values is None else self._values.get(name, default)
+        known = _READERS.get(name)
+        if known is not None:
+            group, read = known
             text = match[group]
-            if text is None:
-                return default
-            value = values[name] = self.flags if group == _FLAGS else _DECODERS[name](match, group, self.literals, self._utf8)
-            return value
+            return default if text is None else read(self, match, text)
         section = match[_SECTION]
         if section is not None and name.startswith("BODY["):
-            if name[4:] != section.decode("ascii").upper():
-                return default
-            value = values[name] = self._body(match)
-            return value
+            return self._body(match) if name[4:] == section.decode("ascii").upper() else default
         return self.attributes.get(name, default)
+
+    def number(self, name: str) -> int | None:
+        """A number by its canonical name, decoded each time it is asked for; ``None`` where the response does not tell it."""
+        match = self._match
+        if match is not None:
+            text = match[_GROUPS[name]]
+            return None if text is None else int(text)
+        value = self.attributes.get(name)
+        return value if isinstance(value, int) else None
 
     def __contains__(self, name: str) -> bool:
         return self.get(name, _ABSENT) is not _ABSENT
@@ -212,6 +170,85 @@ class Fetch(Response):
 
     def __hash__(self) -> int:
         return hash((self.raw, self.literals))
+
+
+def _number(_row: Fetch, _match: re.Match[bytes], text: bytes) -> int:
+    return int(text)
+
+
+def _flags(row: Fetch, _match: re.Match[bytes], _text: bytes) -> object:
+    return row.flags
+
+
+def _labels(row: Fetch, match: re.Match[bytes], text: bytes) -> object:
+    if len(text) <= _MEMO_SIZE and (not row.literals or b"{" not in text):
+        return decode_labels(text, row._utf8)  # noqa: SLF001  of this file, as below
+    return _scanned("X-GM-LABELS", row, match)
+
+
+def _date(row: Fetch, match: re.Match[bytes], text: bytes) -> object:
+    return decode_date(text[1:-1]) if text[0] == _QUOTE else _scanned("INTERNALDATE", row, match)
+
+
+def _envelope(row: Fetch, match: re.Match[bytes], _text: bytes) -> Envelope:
+    return Envelope(match, _ENVELOPE, row.literals)
+
+
+def _structure(row: Fetch, match: re.Match[bytes], _text: bytes) -> object:
+    """The one value that is costly enough to be kept."""
+    if row._values is None:  # noqa: SLF001
+        row._values = {"BODYSTRUCTURE": _scanned("BODYSTRUCTURE", row, match)}  # noqa: SLF001
+    return row._values["BODYSTRUCTURE"]  # noqa: SLF001
+
+
+def _scanned(name: str, row: Fetch, match: re.Match[bytes]) -> object:
+    scanner = Scanner(row.raw, row.literals, match.start(_GROUPS[name]), len(row.raw))  # its depth was checked
+    return decode_value(name, scanner, row._utf8)  # noqa: SLF001
+
+
+_READERS: Final[dict[str, tuple[int, Callable[[Fetch, re.Match[bytes], bytes], object]]]] = {
+    name: (_GROUPS[name], read)
+    for name, read in {
+        "UID": _number,
+        "FLAGS": _flags,
+        "MODSEQ": _number,
+        "X-GM-THRID": _number,
+        "X-GM-MSGID": _number,
+        "X-GM-LABELS": _labels,
+        "RFC822.SIZE": _number,
+        "INTERNALDATE": _date,
+        "ENVELOPE": _envelope,
+        "BODYSTRUCTURE": _structure,
+    }.items()
+}
+
+
+def sizes_on_the_wire(rows: Sequence[Fetch]) -> int:
+    """How many bytes these took together."""
+    lines = sum(map(len, map(_RAW, rows))) + 2 * len(rows)
+    return lines + sum(map(len, itertools.chain.from_iterable(map(_LITERALS, rows))))
+
+
+def tells_all(names: Iterable[str]) -> Callable[[Fetch], bool]:
+    """A function that says whether a response tells all of these attributes, by their canonical names. It decodes none of them."""
+    names = tuple(names)
+    others = tuple(name for name in names if name not in _GROUPS)
+    only = others[0][4:].encode() if len(others) == 1 and others[0].startswith("BODY[") else None
+    # the message's number, which is always there, twice: of a single group there comes no tuple
+    groups = (1, 1, *(_GROUPS[name] for name in names if name in _GROUPS), *(() if only is None else (_SECTION,)))
+
+    def told(row: Fetch) -> bool:
+        match = row._match  # noqa: SLF001  of this file
+        if match is None:
+            return all(name in row for name in names)
+        found = match.group(*groups)
+        if not others:
+            return None not in found
+        if None not in found and found[-1] == only:
+            return True
+        return all(name in row for name in names)  # header names may be written in other ways
+
+    return told
 
 
 class _FetchUtf8(Fetch):

@@ -24,6 +24,8 @@ _LARGE_PIECE = 1024
 _NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
+_SLACK = _LITERAL_OVERHEAD + 8
+_NUMBERED = re.compile(rb"\* [0-9]")
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
 
 
@@ -50,6 +52,8 @@ class Framer:
         self._missing = 0  # and how much of it is to come
         self._room = _NOTHING  # where that is received
         self._scratch = memoryview(bytearray(SCRATCH))
+        self._reserve = _NOTHING  # a block for large literals, and whether this one is in it
+        self._reserve_taken = False
 
     @property
     def pending(self) -> int:
@@ -64,8 +68,23 @@ class Framer:
     def get_buffer(self) -> memoryview:
         """Where the next bytes belong: a block of a large literal, else a scratch buffer."""
         if len(self._room) < SCRATCH:
-            self._room = memoryview(bytearray(min(self._missing, _BLOCK))) if self._missing >= SCRATCH else _NOTHING
+            self._room = self._block() if self._missing >= SCRATCH else _NOTHING
         return self._room or self._scratch
+
+    def _block(self) -> memoryview:
+        """A block for what is missing. One is kept from literal to literal: fresh memory costs more than what is received into it."""
+        size = min(self._missing, _BLOCK)
+        if self._reserve_taken:
+            return memoryview(bytearray(size))
+        if not self._reserve:
+            self._reserve = memoryview(bytearray(_BLOCK))
+        self._reserve_taken = True
+        return self._reserve[:size]
+
+    def slim(self) -> None:
+        """Give back what is only kept for speed."""
+        if not self._reserve_taken:
+            self._reserve = _NOTHING
 
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
@@ -102,6 +121,7 @@ class Framer:
         self._lines, self._lines_size = [], 0
         self._literals, self._literals_size = [], 0
         self._pieces, self._missing, self._room = [], 0, _NOTHING
+        self._reserve, self._reserve_taken = _NOTHING, False
 
     def _frame(self, data: bytes, frames: list[Frame]) -> None:
         position = 0
@@ -109,26 +129,75 @@ class Framer:
             position = self._fill_literal(data, 0)
             if self._missing:
                 return
+            position = self._go_on(data, position, frames)
         while (marker := data.find(b"}\r\n", position)) >= 0:
-            lines = data[position : marker + 1].split(_CRLF)
+            last = data[position : marker + 1]
             position = marker + 3
-            self._join_tail(lines)
-            last = lines.pop()
-            if lines:
-                self._end_lines(lines, frames)
+            if self._tail or b"\r" in last:
+                lines = last.split(_CRLF)
+                self._join_tail(lines)
+                last = lines.pop()
+                if lines:
+                    self._end_lines(lines, frames)
+            if end := self._simple(last, data, position, frames):
+                position = end
+                continue
             size = self._announced(last)
             if size < 0:
                 self._end_lines([last], frames)
                 continue
             self._lines.append(last)
-            end = position + size
-            if end > len(data):
-                self._missing = size
-                self._fill_literal(data, position)
-                return
-            self._literals.append(data[position:end])
-            position = end
+            position = self._go_on(data, self._take_literal(data, position, size), frames)
         self._frame_rest(data[position:] if position else data, frames)
+
+    def _simple(self, line: bytes, data: bytes, position: int, frames: list[Frame]) -> int:
+        """The whole response, if it is one message with one literal and nothing behind that: where it ends, else 0.
+
+        What every mailbox of bodies comes as; anything else, or more than a limit, is for the road that takes all.
+        """
+        digits = line[line.rfind(b"{") + 1 : -1]
+        if self._lines or not _NUMBERED.match(line) or not digits.isdigit() or len(digits) > 9:
+            return 0
+        size = int(digits)
+        end = position + size
+        if size > self._limits.literal or len(line) >= self._line_limit - 2 or len(line) + size + _SLACK > self._limits.response:
+            return 0
+        if not data.startswith(b")\r\n", end):
+            return 0
+        frames.append((line + b"\r\n)", (data[position:end],)))
+        return end + 3
+
+    def _go_on(self, data: bytes, position: int, frames: list[Frame]) -> int:
+        """The lines and literals behind a literal, to the end of the response or of the data. Where to go on."""
+        while not self._missing and (end := data.find(_CRLF, position)) >= 0:
+            line = data[position:end]
+            position = end + 2
+            size = self._announced(line) if line.endswith(b"}") else -1
+            if size < 0:
+                self._end_response(line, frames)
+                return position
+            self._lines.append(line)
+            position = self._take_literal(data, position, size)
+        return position
+
+    def _take_literal(self, data: bytes, position: int, size: int) -> int:
+        end = position + size
+        if end <= len(data):
+            self._literals.append(data[position:end])
+            return end
+        self._missing = size
+        return self._fill_literal(data, position)
+
+    def _end_response(self, line: bytes, frames: list[Frame]) -> None:
+        """The last line of a response with literals."""
+        self._lines.append(line)
+        text = _CRLF.join(self._lines)
+        if len(text) > self._line_limit:
+            self._check_line(len(text))
+        self._check_response(len(line))
+        frames.append((text, tuple(self._literals)))
+        self._lines, self._lines_size = [], 0
+        self._literals, self._literals_size = [], 0
 
     def _frame_rest(self, rest: bytes, frames: list[Frame]) -> None:
         """Bytes in which no literal begins."""
@@ -153,13 +222,7 @@ class Framer:
     def _end_lines(self, lines: list[bytes], frames: list[Frame]) -> None:
         """Whole lines that announce no literal, so that each ends a response."""
         if self._lines:
-            self._lines.append(lines[0])
-            text = _CRLF.join(self._lines)
-            self._check_line(len(text))
-            self._check_response(len(lines[0]))
-            frames.append((text, tuple(self._literals)))
-            self._lines, self._lines_size = [], 0
-            self._literals, self._literals_size = [], 0
+            self._end_response(lines[0], frames)
             if len(lines) == 1:
                 return
             del lines[0]
@@ -175,7 +238,8 @@ class Framer:
         if brace < 0 or not digits.isdigit() or not (self._lines or _DATA_LINE.match(line)):
             return -1
         self._lines_size += len(line) + 2
-        self._check_line(self._lines_size)
+        if self._lines_size > self._line_limit:
+            self._check_line(self._lines_size)
         if len(digits) > 20:
             raise ProtocolError("the server broke the IMAP grammar: it announced a literal with a size of more than 20 digits")
         size = int(digits)
@@ -202,6 +266,7 @@ class Framer:
         if not self._missing:
             self._literals.append(b"".join(self._pieces))
             self._pieces = []
+            self._reserve_taken = False
 
     def _check_line(self, size: int) -> None:
         if size > self._line_limit:

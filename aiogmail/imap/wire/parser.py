@@ -97,6 +97,10 @@ class ResponseParser:
         self._framer.drop()
         return cut
 
+    def slim(self) -> None:
+        """Give back memory that is only kept for speed: nothing large is expected now."""
+        self._framer.slim()
+
     def _raise_error(self) -> None:
         if self.error is not None:
             raise self.error

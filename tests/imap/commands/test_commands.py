@@ -311,7 +311,7 @@ def test_a_second_continuation_to_an_idle_is_nobodys():
 
 def fetches(wire, *uids, items=("FLAGS",)):
     rows = {uid: [] for uid in uids}
-    pending = [wire.queue.submit(UidFetch(UidSet(uid), items, rows[uid].append)) for uid in uids]
+    pending = [wire.queue.submit(UidFetch(UidSet(uid), items, rows[uid].extend)) for uid in uids]
     return rows, pending
 
 

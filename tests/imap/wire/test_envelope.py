@@ -1,6 +1,7 @@
 import pytest
 
 from aiogmail.imap.wire import Address, Envelope
+from aiogmail.imap.wire.envelope import read_addresses
 
 from .ways import one
 
@@ -81,3 +82,13 @@ def test_envelopes_that_say_the_same_are_equal_and_show_what_matters():
     assert a != read("()")
     assert a != 1
     assert repr(a) == "Envelope(date=b'd', subject=b's', from_=(), message_id=b'm')"
+
+
+def test_a_short_field_without_literals_can_be_remembered_by_its_text():
+    people = '(("A" NIL "a" "x.y") (NIL NIL "b" "x.y"))'
+    envelope = one(f'* 1 FETCH (UID 1 ENVELOPE (NIL "s" {people} NIL NIL NIL (({{1}}\nC NIL "c" "x.y")) NIL NIL NIL))').get("ENVELOPE")
+    assert envelope.short_text(2) == people.encode()
+    assert read_addresses(people.encode()) == envelope.addresses(2) == envelope.from_
+    assert envelope.short_text(6) is None
+    assert envelope.addresses(6) == (Address(b"C", None, b"c", b"x.y"),)
+    assert Envelope.from_value((None, b"s", ((b"A", None, b"a", b"x"),))).short_text(2) is None

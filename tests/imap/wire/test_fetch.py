@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aiogmail.imap.wire import Address, Fetch, ResponseParser
+from aiogmail.imap.wire.fetch import sizes_on_the_wire, tells_all
 from aiogmail.settings import Limits
 
 from .ways import broken, one
@@ -256,3 +257,59 @@ def test_shallow_limits_are_kept_for_envelopes_too():
             assert isinstance(one(text, limits=limits), Fetch)
         else:
             assert "Limits.depth" in broken(text, limits=limits)
+
+
+ROW = "* 3 FETCH (UID 5 FLAGS () RFC822.SIZE 42 BODY[HEADER] {2}\nab)"
+WALKED = ROW[:-1] + " X[1] 2)"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ((), True),
+        (("FLAGS",), True),
+        (("FLAGS", "RFC822.SIZE"), True),
+        (("FLAGS", "MODSEQ"), False),
+        (("BODY[HEADER]",), True),
+        (("FLAGS", "BODY[HEADER]"), True),
+        (("MODSEQ", "BODY[HEADER]"), False),
+        (("BODY[]",), False),
+        (("BODY[HEADER]", "BODY[]"), False),
+        (("X-NEW",), False),
+    ],
+)
+def test_whether_a_row_tells_all_is_seen_without_decoding(names, told):
+    assert tells_all(names)(one(ROW)) is told
+    assert tells_all(names)(one(WALKED)) is told
+
+
+def test_sections_are_found_however_the_server_writes_them():
+    assert tells_all(["BODY[HEADER.FIELDS (DATE)]"])(one("* 3 FETCH (UID 5 BODY[header.fields (Date)] {2}\nab)"))
+    assert tells_all(["BODY[HEADER.FIELDS (DATE)]", "FLAGS"])(one('* 3 FETCH (UID 5 FLAGS () BODY[HEADER.FIELDS ("Date")] {2}\nab)'))
+
+
+def test_numbers_are_read_of_rows_of_any_shape():
+    for row in (one(ROW), one(WALKED)):
+        assert row.number("RFC822.SIZE") == 42
+        assert row.number("MODSEQ") is None
+
+
+def test_the_size_of_rows_is_that_of_their_bytes():
+    lines = [ROW, "* 4 FETCH (UID 6)", "* 5 FETCH (X {0}\n Y {3}\nabc)"]
+    size = sum(len(line.replace("\n", "\r\n")) + 2 for line in lines)
+    assert sizes_on_the_wire([one(line) for line in lines]) == size
+    assert sum(one(line).wire_size for line in lines) == size
+    assert sizes_on_the_wire([]) == 0
+
+
+def test_a_structure_is_read_once_and_other_values_each_time():
+    row = one('* 3 FETCH (UID 5 BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 2 1) X-GM-LABELS ({4}\nWork) FLAGS (a))')
+    assert row.get("BODYSTRUCTURE") is row.get("BODYSTRUCTURE")
+    assert row.get("X-GM-LABELS") == {"Work"}
+    assert row.get("FLAGS") == {"a"}
+    assert row.get("UID") == 5
+    assert row.attributes["X-GM-LABELS"] == {"Work"}
+
+
+def test_a_row_made_of_nothing_tells_nothing():
+    assert Fetch(b"* 1 FETCH ()", (), None, None, None).get("UID", 7) == 7

@@ -260,3 +260,48 @@ def test_the_end_of_a_command_is_found_after_its_literals():
     assert fetch.wire_lines() == [b"* 1 FETCH (X ({1}", b"a", b"{2}", b"bc", b") Y {0}", b"", b")"]
     assert isinstance(tagged, Tagged)
     assert fact(tagged)
+
+
+def received(framer: Framer, data: bytes) -> list:
+    """As asyncio receives: into the buffer that the framer gives."""
+    frames, view = [], memoryview(data)
+    while view:
+        room = framer.get_buffer()
+        piece = view[: len(room)]
+        room[: len(piece)] = piece
+        frames += framer.buffer_updated(len(piece))
+        view = view[len(piece) :]
+    return frames
+
+
+def test_the_block_of_large_literals_is_kept_until_it_is_given_back():
+    framer = Framer(Limits())
+    large = [bytes([number]) * (1024 * 1024 + 500_000 * number) for number in range(4)]
+    for body in large:
+        head = b"* 1 FETCH (BODY[] {%d}\r\n" % len(body)
+        assert received(framer, head) == []
+        assert received(framer, body) == []
+        [(_, literals)] = received(framer, b")\r\n")
+        assert literals == (body,), "what was handed on is not written over"
+    assert len(framer._reserve) == 1024 * 1024
+    framer.slim()
+    assert len(framer._reserve) == 0
+
+
+def test_a_block_in_use_is_not_given_back():
+    framer = Framer(Limits())
+    body = bytes(range(256)) * 1000
+    received(framer, b"* 1 FETCH (BODY[] {%d}\r\n" % len(body) + body[:10])
+    received(framer, body[10:100_000])
+    framer.slim()
+    [(_, literals)] = received(framer, body[100_000:] + b")\r\n")
+    assert literals == (body,)
+
+
+def test_a_message_alone_is_framed_as_in_company():
+    """The short road for one literal and nothing behind it tells the same as the long one."""
+    for tail in (b")", b" FLAGS (\\Seen))", b" X {1}\r\ny)"):
+        for line in (b"* 1 FETCH (UID 1 BODY[] {5}", b"* 12 FETCH (BODY[] {5}", b"* X (BODY[] {5}"):
+            responses, error = every_way(line + b"\r\nhel)\r" + tail + b"\r\n* 7 EXISTS\r\n")
+            assert error is None
+            assert len(responses) == 2

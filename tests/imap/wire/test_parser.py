@@ -173,3 +173,12 @@ def test_the_same_in_utf8_for_a_row_that_is_walked():
     parser.utf8 = True
     (row,) = parser.feed('* 1 FETCH (uid 1 X-GM-LABELS ("a&AOk-b" "é"))\r\n'.encode())
     assert row.get("X-GM-LABELS") == {"a&AOk-b", "é"}
+
+
+def test_a_parser_that_was_slimmed_goes_on():
+    parser = ResponseParser()
+    parser.feed(b"* 1 FETCH (BODY[] {3}\r\nab")
+    parser.slim()
+    [row] = parser.feed(b"c)\r\n")
+    parser.slim()
+    assert row.get("BODY[]") == b"abc"

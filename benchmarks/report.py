@@ -1,0 +1,94 @@
+"""The figures as a table, and which of the project's targets they meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .runner import Row
+
+__all__ = ["Target", "table", "target_table", "targets"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One promise: a figure and the most it may be."""
+
+    claim: str
+    figure: float
+    limit: float
+
+    @property
+    def met(self) -> bool:
+        return self.figure <= self.limit
+
+
+_AGAINST = (
+    ("flags", 1.2, "imaplib"),
+    ("flags", 0.25, "imapflow"),
+    ("envelope", 0.25, "imapflow"),
+    ("envelope", 0.1, "IMAPClient"),
+    ("bodies", 1.2, "imaplib"),
+    ("bodies", 0.5, "imapflow"),
+    ("large", 1.2, "imaplib"),
+    ("huge", 1.5, "raw"),
+)
+
+
+def targets(rows: list[Row]) -> list[Target]:
+    """What can be judged from these rows."""
+    seconds = {(row.case, row.client): row.seconds for row in rows if row.seconds and row.ok}
+    found = []
+    for case, limit, other in _AGAINST:
+        ours, theirs = seconds.get((case, "aiogmail")), seconds.get((case, other))
+        if ours and theirs:
+            found.append(Target(f"{case}: time ÷ {other}'s", round(ours / theirs, 3), limit))
+    mixed, plain = seconds.get(("mixed", "aiogmail")), [seconds.get((case, "aiogmail")) for case in ("flags", "envelope")]
+    if mixed and plain[0] and plain[1]:
+        found.append(Target("mixed: time ÷ that of flags and envelope", round(mixed / (plain[0] + plain[1]), 3), 1.5))
+    for row in rows:
+        if row.client != "aiogmail":
+            continue
+        if row.case.startswith("scaling") and row.ratio:
+            found.append(Target(f"{row.case}: time for 2n ÷ n", row.ratio, 2.2))
+        if row.peak_rss_mib is not None:
+            found.append(Target(f"{row.case}: MiB above the start", row.peak_rss_mib, 16.0))
+        if row.stall_ms is not None:
+            found.append(Target(f"{row.case}: worst stall of the loop, ms", row.stall_ms, 50.0))
+    return found
+
+
+def table(rows: list[Row]) -> str:
+    """All rows, aligned."""
+    head = ("case", "client", "version", "seconds", "spread", "÷ raw", "MiB", "stall ms", "ok", "note")
+    return _aligned([head, *map(_line, rows)])
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    return (
+        row.case,
+        row.client,
+        row.version,
+        _number(row.seconds, ".3f" if row.seconds and row.seconds > 1e-4 else ".1e"),
+        _number(row.spread, ".3f"),
+        _number(row.ratio, ".2f"),
+        _number(row.peak_rss_mib, ".1f"),
+        _number(row.stall_ms, ".1f"),
+        {True: "yes", False: "NO", None: "-"}[row.ok],
+        row.note,
+    )
+
+
+def target_table(found: list[Target]) -> str:
+    """Each target with its figure."""
+    head = ("target", "figure", "at most", "met")
+    return _aligned([head, *((t.claim, f"{t.figure:g}", f"{t.limit:g}", "yes" if t.met else "NO") for t in found)])
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _aligned(lines: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n" + "\n".join((shown[0], "  ".join("-" * width for width in widths), *shown[1:]))

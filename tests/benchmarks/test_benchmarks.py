@@ -1,0 +1,93 @@
+"""The benchmarks run and tell what they say they tell. No time is judged here: that is what they are for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.rows import SPECS, make
+from benchmarks.runner import Row
+
+ROOT = Path(__file__).parents[2]
+FIELDS = {"case", "client", "version", "seconds", "spread", "peak_rss_mib", "stall_ms", "ok", "note"}
+
+
+def benchmarks(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_a_quick_run_writes_its_rows_and_prints_a_table(tmp_path):
+    file = tmp_path / "rows.json"
+    clients = ("--client", "aiogmail", "--client", "imaplib")
+    done = benchmarks("--quick", "--rounds", "1", "--json", str(file), *clients, "envelope", "large")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())
+    assert [(row["case"], row["client"]) for row in rows] == [
+        (case, client) for case in ("envelope", "large") for client in ("raw", "aiogmail", "imaplib")
+    ]
+    for row in rows:
+        assert set(row) >= FIELDS
+        assert row["ok"] is True, row
+        assert row["seconds"] > 0
+        assert row["client"] in done.stdout
+    [ours] = [row for row in rows if row["client"] == "aiogmail" and row["case"] == "envelope"]
+    assert ours["stall_ms"] is not None
+    assert [row["note"] for row in rows if row["client"] == "imaplib"] == ["unparsed lines", "UID not parsed"]
+    assert "envelope: MiB above the start" in done.stdout
+
+
+def test_a_client_that_is_not_there_is_left_out_and_says_so(tmp_path):
+    """Without node on the path."""
+    file = tmp_path / "rows.json"
+    done = benchmarks("--quick", "--rounds", "1", "--json", str(file), "--client", "imapflow", "huge", PATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    [raw, imapflow] = json.loads(file.read_text())
+    assert raw["ok"] is True
+    assert (imapflow["ok"], imapflow["seconds"], imapflow["note"]) == (None, None, "left out: node is not installed")
+
+
+def test_an_unknown_case_is_refused():
+    done = benchmarks("speed")
+    assert done.returncode == 2
+    assert "no such case: speed" in done.stderr
+
+
+@pytest.mark.parametrize("case", SPECS)
+def test_rows_are_whole_and_the_same_every_time(case):
+    count = 1 if case == "huge" else 10
+    corpus = make(case, count)
+    assert corpus.sums["rows"] == count == len(corpus.ends) - 1
+    assert corpus.rows == make(case, count).rows
+    for start, end in zip(corpus.ends, corpus.ends[1:]):
+        assert corpus.rows[start : start + 2] == b"* "
+        assert corpus.rows[end - 3 : end] == b")\r\n"
+
+
+def test_targets_are_judged_by_the_rows():
+    rows = [
+        Row("flags", "imaplib", seconds=0.1, ok=True),
+        Row("flags", "aiogmail", seconds=0.13, ok=True, peak_rss_mib=17.0, stall_ms=50.0),
+        Row("flags", "imapflow", seconds=0.1, ok=False),
+        Row("scaling:flags", "aiogmail", seconds=0.2, ok=True, ratio=2.0),
+    ]
+    found = {target.claim: target.met for target in report.targets(rows)}
+    assert found == {
+        "flags: time ÷ imaplib's": False,
+        "flags: MiB above the start": False,
+        "flags: worst stall of the loop, ms": True,
+        "scaling:flags: time for 2n ÷ n": True,
+    }
+    assert "NO" in report.target_table(report.targets(rows))
+    assert "0.130" in report.table(rows)
