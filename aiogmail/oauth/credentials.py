@@ -294,7 +294,7 @@ class TokenProvider:
             is wrong, any other counts as :class:`~aiogmail.errors.TokenEndpointError`.
     """
 
-    fetch: Callable[[], Awaitable[tuple[str | Secret, datetime]]]
+    fetch: Callable[[], Awaitable[tuple[str | Secret, datetime]]] = field(repr=False)  # a partial would show its arguments
 
     def __post_init__(self) -> None:
         if not callable(self.fetch):
@@ -344,7 +344,10 @@ Credentials: TypeAlias = UserCredentials | ServiceAccountCredentials | TokenProv
 
 
 def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
-    """What one cached token stands for: address, client and scopes. No secret is part of it.
+    """What one cached token stands for: address, client, scopes and token endpoint. No secret is part of it.
+
+    The endpoint belongs to it because what is stored under an identity is sent there: a token file from elsewhere that names
+    the same client must not have our refresh token sent to its own endpoint.
 
     Raises:
         ConfigurationError: ``credentials`` is of no kind that gives tokens.
@@ -352,9 +355,9 @@ def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
     who = address.lower()
     match credentials:
         case UserCredentials(client_id=client, scopes=scopes):
-            return ("user", who, client, " ".join(sorted(scopes)))
+            return ("user", who, client, " ".join(sorted(scopes)), *_elsewhere(credentials.token_uri))
         case ServiceAccountCredentials(client_email=client, scopes=scopes, subject=subject):
-            return ("service", who, client, subject or "", " ".join(sorted(scopes)))
+            return ("service", who, client, subject or "", " ".join(sorted(scopes)), *_elsewhere(credentials.token_uri))
         case TokenProvider(fetch=fetch):
             return ("provider", who, fetch)
         case GoogleAuthCredentials(credentials=inner):
@@ -365,3 +368,8 @@ def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
             raise ConfigurationError(
                 f"credentials: expected UserCredentials or another kind of aiogmail's, got {type(credentials).__name__}"
             )
+
+
+def _elsewhere(token_uri: str) -> tuple[str, ...]:
+    """Google's endpoint goes without saying. The blank makes two of them in a store's key, where scopes have one between them."""
+    return () if token_uri == GOOGLE_TOKEN_URI else (f" {token_uri}",)

@@ -133,7 +133,7 @@ def place(kind, request, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["file", "redis"])
 def test_four_processes_refresh_once_per_window_though_some_are_killed(kind, request, tmp_path):
-    store, lifetime = place(kind, request, tmp_path), 0.6
+    store, lifetime = place(kind, request, tmp_path), 1.0
 
     async def main():
         async with AuthServer(lifetime=lifetime, rotate=60.0, delay=0.05) as server:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +11,10 @@ from aiogmail.oauth.token import MAX_LIFETIME, is_token_text
 from aiogmail.secret import Secret
 
 __all__ = ["Cipher", "StoreUnavailable", "StoredToken", "TokenStore", "fingerprint", "from_json", "to_json"]
+
+
+_FAR = 1e12
+"""Seconds since the epoch, some ten thousand years ahead. No NaN is below it, and no int beyond any float."""
 
 
 class StoreUnavailable(OSError):
@@ -141,7 +144,7 @@ def from_json(value: Any) -> StoredToken:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FAR:
         raise ValueError("no number")
     return float(value)
 
