@@ -191,9 +191,7 @@ class TokenCache:
                 await asyncio.wait(running)
         try:
             async with asyncio.timeout(_FLUSH):
-                await self._refresher.flush()
-                if self._store is not None:
-                    await self._store.aclose()
+                await self._refresher.aclose()
         except (TimeoutError, OSError) as error:
             _log.warning("token store could not be closed: %s", error)
         if self._refresher.unsaved:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -63,6 +63,7 @@ class Refresher:
         self._timeout = timeout
         self._lease_ttl = 1.25 * timeout + 0.5  # longer than any exchange, or two would be at it
         self.unsaved: dict[str, StoredToken] = {}
+        self._held: dict[str, object] = {}  # leases of those: nobody else may refresh with what the server has replaced
 
     async def obtain(self, entry: Entry, want: float) -> Obtained:
         """A token with at least ``want`` seconds of life (or half of what tokens live here), other than the refused one.
@@ -127,10 +128,7 @@ class Refresher:
         key = store_key(entry)
         give_up = self._clock.now() + self._lease_ttl + self._timeout
         pause = 0.02
-        while True:
-            lease = await _bounded(store.acquire(key, self._lease_ttl))
-            if lease is not None:
-                break
+        while (lease := await self._acquire(store, key)) is None:
             adopted = self._adopt(await _bounded(store.load(key)), entry, want)
             if adopted is not None:
                 return adopted
@@ -144,12 +142,24 @@ class Refresher:
             adopted = self._adopt(stored, entry, want)
             if adopted is not None:
                 return adopted
-            return await self._exchange(store, key, entry, credentials, stored)
+            return await self._exchange(store, key, entry, credentials, stored, lease)
         finally:
-            try:
-                await _bounded(store.release(key, lease))
-            except (StoreUnavailable, ConfigurationError) as trouble:
-                _log.debug("a lease could not be given back, it will run out: %s", trouble)
+            if key in self.unsaved:
+                self._held[key] = lease
+            else:
+                await self._release(store, key, lease)
+
+    async def _acquire(self, store: TokenStore, key: str) -> object | None:
+        lease = self._held.pop(key, None)
+        if lease is not None and await _bounded(store.extend(key, lease, self._lease_ttl)):
+            return lease
+        return await _bounded(store.acquire(key, self._lease_ttl))
+
+    async def _release(self, store: TokenStore, key: str, lease: object) -> None:
+        try:
+            await _bounded(store.release(key, lease))
+        except (StoreUnavailable, ConfigurationError) as trouble:
+            _log.debug("a lease could not be given back, it will run out: %s", trouble)
 
     def _adopt(self, stored: StoredToken | None, entry: Entry, want: float) -> Obtained | None:
         """The stored token, if it is what is wanted: not the one we have, not refused, and not due itself.
@@ -161,7 +171,7 @@ class Refresher:
             return None
         left = stored.left(self._clock.wall())
         due = left <= entry.margin(self._ahead, stored.lifetime)
-        if left <= max(min(want, stored.lifetime / 2), FLOOR) or (due and entry.token is not None):
+        if left <= min(max(want, FLOOR), stored.lifetime / 2) or (due and entry.token is not None):
             return None
         if entry.token is not None and stored.access_token == entry.token.access_token:
             return None
@@ -175,9 +185,14 @@ class Refresher:
         entry: Entry,
         credentials: UserCredentials | ServiceAccountCredentials,
         stored: StoredToken | None,
+        lease: object,
     ) -> Obtained:
+        async def keep() -> None:
+            if not await _bounded(store.extend(key, lease, self._lease_ttl)):
+                raise TokenEndpointError("another process has taken over the refreshing of this token; it will be tried again")
+
         try:
-            answer = await self._ask(entry, credentials, stored)
+            answer = await self._ask(entry, credentials, stored, keep)
         except LoginRequired:
             # A process that was stopped in between may have outlived its lease: then the line went on without it.
             newer = await _bounded(store.load(key))
@@ -186,7 +201,7 @@ class Refresher:
             if (adopted := self._adopt(newer, entry, 0.0)) is not None:
                 return adopted
             stored = newer
-            answer = await self._ask(entry, credentials, stored)
+            answer = await self._ask(entry, credentials, stored, keep)
         except GmailError:
             _note(entry, stored)
             raise
@@ -240,8 +255,26 @@ class Refresher:
                 await self._write_late(self._store, key)
             except (StoreUnavailable, ConfigurationError) as trouble:
                 _log.debug("token store still out of order: %s", trouble)
+                await self._hold(self._store)
                 return False
         return True
+
+    async def _hold(self, store: TokenStore) -> None:
+        """Let the leases of what could not be written not run out."""
+        for key, lease in tuple(self._held.items()):
+            try:
+                await _bounded(store.extend(key, lease, self._lease_ttl))
+            except (StoreUnavailable, ConfigurationError):
+                return
+
+    async def aclose(self) -> None:
+        """Write what could not be written, and give everything back."""
+        if self._store is None:
+            return
+        await self.flush()
+        for key in tuple(self._held):
+            await self._release(self._store, key, self._held.pop(key))
+        await self._store.aclose()
 
     async def _write_late(self, store: TokenStore, key: str) -> None:
         record = self.unsaved.get(key)
@@ -257,16 +290,29 @@ class Refresher:
                 return
         if self.unsaved.get(key) is record:
             del self.unsaved[key]
+            if (lease := self._held.pop(key, None)) is not None:
+                await self._release(store, key, lease)
 
     # The exchange itself
 
-    async def _ask(self, entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, stored: StoredToken | None) -> _Answer:
-        now, wall = self._clock.now(), self._clock.wall()
+    async def _ask(
+        self,
+        entry: Entry,
+        credentials: UserCredentials | ServiceAccountCredentials,
+        stored: StoredToken | None,
+        keep: Callable[[], Awaitable[None]] | None = None,
+    ) -> _Answer:
+        """``keep`` renews the lease, which is to outlast each single exchange."""
+        if keep is not None:
+            await keep()
         if isinstance(credentials, ServiceAccountCredentials):
+            now, wall = self._clock.now(), self._clock.wall()
             reply = await self._endpoint.assert_identity(credentials, credentials.subject or entry.address)
             return _Answer(reply, None, now, wall)
         first: LoginRequired | None = None
         for refresh_token in _candidates(entry, credentials, stored):
+            if keep is not None and first is not None:
+                await keep()
             now, wall = self._clock.now(), self._clock.wall()
             try:
                 return _Answer(await self._endpoint.refresh(credentials, refresh_token), refresh_token, now, wall)

@@ -64,7 +64,7 @@ class StoredToken:
 
 
 class TokenStore(Protocol):
-    """Keeps one record per key. ``aiogmail.oauth.stores`` has four; a class of your own needs these five methods.
+    """Keeps one record per key. ``aiogmail.oauth.stores`` has four; a class of your own needs these seven methods.
 
     All may raise :class:`StoreUnavailable` (or any ``OSError``): the cache then goes on without the store, and what it could
     not write it keeps and writes later. :class:`~aiogmail.errors.ConfigurationError` says that a person must act. A record that
@@ -89,6 +89,14 @@ class TokenStore(Protocol):
 
     async def release(self, key: str, lease: object) -> None:
         """End a lease; one that has ended already is no error."""
+        ...
+
+    async def extend(self, key: str, lease: object, ttl: float) -> bool:
+        """Let a lease end ``ttl`` seconds from now instead; ``False``: it has ended already, and another may have one."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget the record, after its tokens were revoked. None there is no error."""
         ...
 
     async def aclose(self) -> None:
