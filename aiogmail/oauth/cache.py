@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from aiogmail.clock import Clock, SystemClock
-from aiogmail.errors import ConfigurationError, GmailError, StateError, TokenEndpointError, TokenRefused
+from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, StateError, TokenEndpointError, TokenRefused
 from aiogmail.secret import Secret
 
 from .address import check_address
@@ -46,6 +46,8 @@ _AT_ONCE = 16
 _CLOSE = 5.0
 """How long :meth:`TokenCache.aclose` lets refreshes finish that can hold no new refresh token."""
 _FLUSH = 5.0
+_SECOND_LOOK = 1.0
+"""How often, at most, the store is looked at before a remembered refusal is told again."""
 
 
 class TokenCache:
@@ -221,7 +223,10 @@ class TokenCache:
                 if entry.failure is not None and now < entry.retry_at:
                     if old is not None and left > FLOOR:
                         return old
-                    raise again(entry.failure, entry.retry_at - now)
+                    if not await self._mended(entry, now):
+                        raise again(entry.failure, entry.retry_at - now)
+                    entry.retry_at = now
+                    continue
                 flight = self._start(entry, min_ttl)
             outcome = await _join(flight, left, now)
             if isinstance(outcome, StateError):
@@ -236,6 +241,13 @@ class TokenCache:
                 return old
             elif outcome is not None:
                 raise again(outcome, entry.retry_at - self._now())
+
+    async def _mended(self, entry: Entry, now: float) -> bool:
+        """Whether a remembered refusal is out of date: a person has logged in meanwhile, and another process has stored it."""
+        if not isinstance(entry.failure, LoginRequired) or now < entry.look_at:
+            return False
+        entry.look_at = now + _SECOND_LOOK
+        return await self._refresher.has_changed(entry)
 
     def _entry_of(self, address: str, credentials: Credentials) -> Entry:
         entry = self._recent.get(address)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ __all__ = [
     "UserCredentials",
     "check_endpoint",
     "identity_of",
+    "key_of",
 ]
 
 MAIL_SCOPE = "https://mail.google.com/"
@@ -200,7 +202,7 @@ class UserCredentials:
         from .stores.file import write_private
 
         try:
-            write_private(Path(path), json.dumps(self.to_authorized_user_info(), indent=1).encode())
+            write_private(Path(path), json.dumps(self.to_authorized_user_info(), indent=1).encode(), f".{token_hex(8)}")
         except OSError as error:
             raise ConfigurationError(f"path: cannot write {str(path)!r}: {error}") from None
 
@@ -329,7 +331,8 @@ class GoogleAuthCredentials:
 
     Args:
         credentials: the object; nobody else should refresh it meanwhile.
-        request: google-auth's transport, such as ``google.auth.transport.requests.Request()``; ``None`` makes one of those.
+        request: google-auth's transport, such as ``google.auth.transport.requests.Request()``; ``None`` makes one of those,
+            which looks at no proxy of the environment, follows no redirect, and sends to https or a loopback address only.
     """
 
     credentials: Any = field(repr=False)
@@ -368,6 +371,11 @@ def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
             raise ConfigurationError(
                 f"credentials: expected UserCredentials or another kind of aiogmail's, got {type(credentials).__name__}"
             )
+
+
+def key_of(identity: tuple[Hashable, ...]) -> str:
+    """What names an identity in a store: kind, address, client, scopes, endpoint if it is not Google's. Nothing secret."""
+    return " ".join(str(part) for part in identity)
 
 
 def _elsewhere(token_uri: str) -> tuple[str, ...]:

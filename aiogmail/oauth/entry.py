@@ -69,7 +69,7 @@ class Flight:
 class _Login:
     """What belongs to one set of credentials of an identity: its refresh under way, its line of refresh tokens, its last failure."""
 
-    __slots__ = ("credentials", "failure", "flight", "refresh_token", "retry_at", "tries", "version")
+    __slots__ = ("credentials", "failure", "flight", "refresh_token", "retry_at", "seen", "tries", "version")
 
     credentials: Credentials
     flight: Flight | None
@@ -78,6 +78,7 @@ class _Login:
     retry_at: float
     refresh_token: Secret | None
     version: int
+    seen: int
 
     def begin(self, credentials: Credentials) -> None:
         """Nothing has happened yet."""
@@ -86,6 +87,7 @@ class _Login:
         self.failure, self.tries, self.retry_at = None, 0, -math.inf
         self.refresh_token = None  # the newest of a rotating line, where this process knows one
         self.version = 0  # of the stored record that it stands in
+        self.seen = 0  # the version of the stored record that was looked at in vain
 
     def take(self, other: _Login) -> None:
         """Become a copy of another."""
@@ -104,7 +106,7 @@ class _Login:
 class Entry(_Login):
     """One identity: its token, and the login that is in use."""
 
-    __slots__ = ("address", "deadline", "due", "half", "identity", "others", "rejected", "token", "used")
+    __slots__ = ("address", "deadline", "due", "half", "identity", "look_at", "others", "rejected", "token", "used")
 
     def __init__(self, identity: tuple[Hashable, ...], address: str, credentials: Credentials) -> None:
         self.identity = identity
@@ -115,6 +117,7 @@ class Entry(_Login):
         self.deadline = -math.inf
         self.half = math.inf  # half of the token's life: the most that any min_ttl demands
         self.used = -math.inf
+        self.look_at = -math.inf  # when a refusal is compared with the store next
         self.due = math.inf  # when the scheduler looks at it next
         self.rejected: Secret | None = None  # an access token that the server refused
 

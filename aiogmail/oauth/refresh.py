@@ -18,7 +18,7 @@ from aiogmail.clock import Clock
 from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, TokenEndpointError
 from aiogmail.secret import Secret
 
-from .credentials import GoogleAuthCredentials, ServiceAccountCredentials, TokenProvider, UserCredentials
+from .credentials import GoogleAuthCredentials, ServiceAccountCredentials, TokenProvider, UserCredentials, key_of
 from .entry import FLOOR, Entry, Obtained
 from .failure import scrub
 from .googleauth import refresh_google
@@ -88,6 +88,16 @@ class Refresher:
             _log.warning("token store out of order, going on without it: %s", trouble)
             why = str(trouble)
         return await self._alone(entry, credentials, why)
+
+    async def has_changed(self, entry: Entry) -> bool:
+        """Whether the store has another record than the one that was of no use."""
+        if self._store is None:
+            return False
+        try:
+            stored = await _bounded(self._store.load(store_key(entry)))
+        except (StoreUnavailable, ConfigurationError):
+            return False
+        return stored is not None and stored.version != entry.seen
 
     # Tokens made elsewhere
 
@@ -197,6 +207,7 @@ class Refresher:
             # A process that was stopped in between may have outlived its lease: then the line went on without it.
             newer = await _bounded(store.load(key))
             if newer is None or (stored is not None and newer.version <= stored.version):
+                _note(entry, stored)
                 raise
             if (adopted := self._adopt(newer, entry, 0.0)) is not None:
                 return adopted
@@ -206,7 +217,11 @@ class Refresher:
             _note(entry, stored)
             raise
         there = 0 if stored is None else stored.version
-        record = _record(answer, _origin(credentials), max(there, entry.version) + 1)
+        # A line keeps the name of the login that it stems from, whoever goes on with it.
+        origin = _origin(credentials)
+        if stored is not None and answer.used is not None and answer.used == stored.refresh_token:
+            origin = stored.origin
+        record = _record(answer, origin, max(there, entry.version) + 1)
         try:
             for _attempt in range(3):
                 if await _bounded(store.save(key, record, replaces=there)):
@@ -331,6 +346,8 @@ def _candidates(entry: Entry, credentials: UserCredentials, stored: StoredToken 
         order = [ours, given]
     elif stored is not None and stored.origin == fingerprint(given):
         order = [theirs, ours, given]
+    elif login is not None and login.version:  # it took the place of ours: somebody has logged in anew
+        order = [theirs, ours]
     else:  # it stems from another login: an older one if the person has just logged in again, a newer one if somebody else has
         order = [ours, theirs]
     return list(dict.fromkeys(order))
@@ -349,6 +366,7 @@ def _remember(entry: Entry, credentials: UserCredentials | ServiceAccountCredent
 def _note(entry: Entry, stored: StoredToken | None) -> None:
     """The newest refresh token of our line is remembered, for the store may be gone when it is needed."""
     credentials = entry.credentials
+    entry.seen = 0 if stored is None else stored.version
     if not isinstance(credentials, UserCredentials) or stored is None or stored.origin != _origin(credentials):
         return
     if stored.version > entry.version:
@@ -368,7 +386,7 @@ def _newer(one: StoredToken, other: StoredToken) -> bool:
 
 def _obtained(answer: _Answer, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
     reply = answer.reply
-    missing = [scope for scope in credentials.scopes if scope not in reply.scopes] if reply.scopes else []
+    missing = [scope for scope in credentials.scopes if reply.scopes and "://" in scope and scope not in reply.scopes]
     if missing:  # a mail server's refusal will not say why: https://developers.google.com/gmail/imap/xoauth2-protocol
         _log.warning("the token endpoint granted %s, but not %s: log in again if servers refuse the token", reply.scopes, missing)
     scopes = reply.scopes or credentials.scopes
@@ -376,8 +394,8 @@ def _obtained(answer: _Answer, credentials: UserCredentials | ServiceAccountCred
 
 
 def store_key(entry: Entry) -> str:
-    """What names an identity in a store: kind, address, client, scopes. Nothing secret."""
-    return " ".join(str(part) for part in entry.identity)
+    """What names an identity in a store."""
+    return key_of(entry.identity)
 
 
 async def _bounded(operation: Awaitable[T]) -> T:

@@ -2,20 +2,45 @@
 
 import asyncio
 import contextlib
+import functools
+import json
+import logging
+import os
+import sys
+import threading
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import replace
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, TokenEndpointError
-from aiogmail.oauth import MemoryTokenStore, StoreUnavailable, TokenCache, TokenProvider, UserCredentials
+from aiogmail.oauth import (
+    MAIL_SCOPE,
+    FileTokenStore,
+    MemoryTokenStore,
+    ServiceAccountCredentials,
+    StoredToken,
+    StoreUnavailable,
+    TokenCache,
+    TokenProvider,
+    UserCredentials,
+    login,
+    revoke,
+)
+from aiogmail.oauth.credentials import identity_of, key_of
 from aiogmail.oauth.entry import Obtained
-from aiogmail.oauth.token import Reply
+from aiogmail.oauth.failure import Answer, read_failure, scrub
+from aiogmail.oauth.stores import file
+from aiogmail.oauth.stores.base import fingerprint, from_json, to_json
+from aiogmail.oauth.token import BadReply, Reply, read_lifetime
 from aiogmail.secret import Secret
 
 from . import site as sites
 from .harness import Source, real, virtual
 from .server import AuthServer
-from .site import Site
+from .site import Site, client_context
+from .test_login import Browser, client
 from .test_refresh import ME, Fragile, cache, record, renewed, user
 
 
@@ -393,5 +418,436 @@ def test_a_slow_store_after_an_outage_does_not_delay_the_refresh_of_what_is_in_u
                 await asyncio.sleep(1)
             assert asked[1] - asked[0] < 3330
             store.slow = 0.0
+
+    virtual(main)
+
+
+def test_a_lease_is_renewed_before_each_refresh_token_that_is_tried():
+    async def main(clock):
+        store, extended = MemoryTokenStore(), []
+
+        class Watched(MemoryTokenStore):
+            async def extend(self, key, lease, ttl):
+                extended.append(ttl)
+                return await super().extend(key, lease, ttl)
+
+        store = Watched()
+        async with TokenCache(store, clock=clock) as tokens:
+
+            async def refresh(credentials, refresh_token):
+                if refresh_token.reveal() != "1//theirs":
+                    raise LoginRequired("dead", connection_lost=False)
+                return Reply(Secret("ya29.x"), 3600.0)
+
+            tokens._refresher._endpoint.refresh = refresh
+            credentials = UserCredentials("c", "s", "1//given")
+            key = key_of(identity_of(ME, credentials))
+            store._records[key] = StoredToken(1, "another login", Secret("1//theirs"), None, 0.0, 3600.0)
+            await tokens.get(ME, credentials)
+            assert extended == [25.5, 25.5]
+
+    virtual(main)
+
+
+def test_who_has_lost_its_lease_does_not_refresh_beside_the_new_holder():
+    async def main(clock):
+        class Lost(MemoryTokenStore):
+            async def extend(self, key, lease, ttl):
+                return False
+
+        async with TokenCache(Lost(), clock=clock) as tokens:
+            tokens._refresher._endpoint.refresh = None
+            error = await refused(tokens, UserCredentials("c", "s", "1//given"), TokenEndpointError)
+            assert "taken over" in str(error)
+
+    virtual(main)
+
+
+def test_while_a_rotated_refresh_token_cannot_be_written_nobody_presents_its_predecessor():
+    async def main():
+        async with AuthServer(rotate=0.0) as server:
+            credentials, store = user(server, server.new_grant(ME)), Fragile()
+            store.broken["save"] = OSError(28, "No space left on device")
+            async with cache(store, timeout=1.0) as first, cache(store, timeout=1.0) as second:
+                token = await first.get(ME, credentials)
+                error = await refused(second, credentials, TokenEndpointError)
+                assert "another process" in str(error)
+                first.invalidate(ME, token)
+                token = await first.get(ME, credentials)  # the holder itself goes on
+                await first._refresher.flush()  # extends what it holds
+                store.broken.clear()
+                await first._refresher.flush()
+                await asyncio.sleep(1.1)
+                assert (await second.get(ME, credentials)).access_token == token.access_token
+            assert [status for *_, status in server.ledger] == [200, 200]
+            assert store._leases == {}
+
+    real(main)
+
+
+def test_leases_that_are_held_for_a_store_out_of_order_are_given_back_at_the_end():
+    async def main(clock):
+        store = Fragile()
+        store.broken["save"] = StoreUnavailable("full")
+        async with TokenCache(store, clock=clock) as tokens:
+
+            async def refresh(credentials, refresh_token):
+                return Reply(Secret("ya29.x"), 3600.0)
+
+            tokens._refresher._endpoint.refresh = refresh
+            await tokens.get(ME, UserCredentials("c", "s", "1//given"))
+            assert len(store._leases) == 1
+
+            async def gone(key, lease, ttl):
+                raise StoreUnavailable("gone")
+
+            store.extend = gone
+            assert not await tokens._refresher.flush()
+        assert store._leases == {}
+
+    virtual(main)
+
+
+def test_revoking_reaches_the_newest_refresh_token_and_the_record_goes_with_it():
+    async def main():
+        async with AuthServer(rotate=0.0) as server:
+            credentials, store = user(server, server.new_grant(ME)), MemoryTokenStore()
+            async with cache(store) as tokens:
+                await tokens.get(ME, credentials)
+            newest = record(store).refresh_token.reveal()
+            options = {"revoke_uri": f"{server.origin}/revoke", "ssl_context": client_context()}
+            with pytest.raises(ConfigurationError, match="give both"):
+                await revoke(credentials, store=store, **options)
+            assert await revoke(credentials, address=ME, store=store, **options)
+            assert any(grant.revoked for grant in server.grants.values() if grant.refresh_token == newest)
+            assert store._records == {}
+            assert isinstance(await revoke(credentials, address=ME, store=store, **options), bool)  # no record is no error
+
+    real(main)
+
+
+ECHOES = {
+    "url": lambda text: quote(text, safe=""),
+    "plus": quote_plus,
+    "lower": lambda text: quote(text, safe="").lower(),
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "urlsafe": lambda text: urlsafe_b64encode(text.encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "HEX": lambda text: text.encode().hex().upper(),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+@pytest.mark.parametrize("secret", ["1//canary+/=token", "plainword", "a b/c+d&ö"])
+def test_no_form_of_a_secret_is_quoted(name, secret):
+    echo = ECHOES[name](secret)
+    assert echo not in scrub(f"cannot parse token={echo}&x", [Secret(secret)])
+
+
+def test_a_token_that_is_not_known_to_be_one_is_not_quoted_either():
+    told = scrub("could not log eyJNEWSECRET0123456789 of https://www.googleapis.com/auth/gmail.readonly, see unauthorized_client")
+    assert told == "could not log … of https://www.googleapis.com/auth/gmail.readonly, see unauthorized_client"
+
+
+def test_nothing_that_a_server_echoes_is_in_the_logs_of_the_library_below(caplog):
+    async def main():
+        def redirect(request):
+            return sites.Reply(302, b"", {"Location": "https://x.example/?" + request.body.decode()})
+
+        async with Site(redirect) as site:
+            async with cache() as tokens:
+                error = await refused(tokens, UserCredentials("c", "s", "1//canary", token_uri=site.token_uri))
+        assert "canary" not in str(error)
+
+    with caplog.at_level(logging.DEBUG):
+        real(main)
+    assert "canary" not in caplog.text
+
+
+def test_a_reply_without_a_status_line_is_not_quoted(caplog):
+    async def main():
+        async def raw(request, writer):
+            writer.write(b'{"access_token":"eyJhbGciOi.NEW.sig","refresh_token":"0.NEW","token_type":"Bearer","expires_in":3599}\r\n\r\n')
+            await writer.drain()
+
+        async with Site(raw=raw) as site:
+            async with cache() as tokens:
+                error = await refused(tokens, UserCredentials("c", "s", "1//canary", token_uri=site.token_uri), TokenEndpointError)
+        assert "NEW" not in str(error)
+
+    with caplog.at_level(logging.DEBUG):
+        real(main)
+    assert "NEW" not in caplog.text
+
+
+@pytest.mark.parametrize("expires_in", [10**400, -(10**400), 0.001, 0.999, 0])
+def test_a_life_beyond_any_number_or_below_a_second_is_a_bad_reply(expires_in):
+    with pytest.raises(BadReply):
+        read_lifetime(expires_in)
+
+
+def test_a_record_with_a_number_beyond_any_other_is_damaged():
+    with pytest.raises(ValueError, match="no number"):
+        from_json({**to_json(StoredToken(1, "", None, None, 0.0, 1.0)), "expires_at": 10**400})
+
+
+def test_a_bug_is_logged_without_the_values_it_met(monkeypatch, caplog):
+    async def main(clock):
+        async with TokenCache(clock=clock) as tokens:
+
+            async def obtain(entry, want):
+                raise ZeroDivisionError("canary")
+
+            monkeypatch.setattr(tokens._refresher, "obtain", obtain)
+            await refused(tokens, UserCredentials("c", "s", "1//r"), TokenEndpointError)
+
+    virtual(main)
+    (told,) = [line for line in caplog.records if "unforeseen" in line.getMessage()]
+    assert told.exc_info is None
+    assert "ZeroDivisionError" in told.getMessage()
+    assert "test_regressions.py" in told.getMessage()
+    assert "'canary'" not in told.getMessage()
+
+
+def test_a_provider_does_not_show_the_arguments_of_its_function():
+    async def fetch(token):
+        raise NotImplementedError
+
+    assert "secret" not in repr(TokenProvider(functools.partial(fetch, "1//secret")))
+
+
+def test_nothing_goes_in_clear_through_a_proxy():
+    async def main():
+        async with Site(lambda request: sites.issued(), tls=None) as proxy:
+            async with TokenCache(proxy=proxy.origin) as tokens:
+                error = await refused(tokens, UserCredentials("c", "s", "1//r", token_uri="http://127.0.0.1:9/token"), ConfigurationError)
+            assert "in clear" in str(error)
+            assert proxy.connections == 0
+
+    real(main)
+
+
+@pytest.mark.parametrize("kind", ["user", "service"])
+def test_the_timeout_of_an_exchange_holds_where_no_thread_is_free(kind, service_account):
+    async def main():
+        end, loop = threading.Event(), asyncio.get_running_loop()
+        work = [loop.run_in_executor(None, end.wait) for _ in range(40)]
+        credentials = UserCredentials("c", "s", "1//r") if kind == "user" else service_account
+        async with TokenCache(timeout=0.2) as tokens:
+            before = loop.time()
+            await refused(tokens, credentials, TokenEndpointError)
+            assert loop.time() - before < 1.0
+            end.set()
+            await asyncio.gather(*work)
+
+    real(main)
+
+
+@pytest.fixture
+def service_account():
+    return ServiceAccountCredentials("robot@x.iam", "-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----")
+
+
+async def logged_in(server, open_browser, **options):
+    shown = []
+    await login(client(server), open_browser=open_browser, show=shown.append, ssl_context=client_context(), timeout=5, **options)
+    return shown
+
+
+def test_short_names_of_scopes_may_be_answered_by_their_long_ones():
+    async def main():
+        async with AuthServer(rotate=60.0) as server:
+            server.clients["client-1"].scopes = (MAIL_SCOPE, "email", "openid")
+            granted = f"{MAIL_SCOPE} openid https://www.googleapis.com/auth/userinfo.email"
+            server.hook = lambda request: sites.issued(scope=granted, refresh_token="1//r") if request.path == "/token" else None
+            await logged_in(server, Browser(), scopes=f"{MAIL_SCOPE} openid email")
+
+    real(main)
+
+
+def test_a_browser_in_the_foreground_is_not_waited_for():
+    async def main():
+        ended = threading.Event()
+
+        def browser(url):
+            Browser()(url)
+            ended.wait(10)
+
+        async with AuthServer(rotate=60.0) as server:
+            await logged_in(server, browser)
+            ended.set()
+            await asyncio.sleep(0.05)
+
+    real(main)
+
+
+def test_where_no_browser_can_be_opened_the_page_is_still_there_for_another():
+    async def main():
+        async with AuthServer(rotate=60.0) as server:
+            shown = []
+
+            def show(text):
+                shown.append(text)
+                if text.startswith("No browser"):
+                    asyncio.get_running_loop().run_in_executor(None, Browser(), shown[0].split()[-1])
+
+            def broken(url):
+                raise OSError("no display")
+
+            await login(client(server), open_browser=broken, show=show, ssl_context=client_context(), timeout=5)
+            assert "open that page yourself" in shown[1]
+
+    real(main)
+
+
+@pytest.mark.parametrize(
+    "words", ["Invalid grant: account not found", "Invalid JWT: Failed audience check.", "java.security.SignatureException", ""]
+)
+def test_a_service_account_that_is_refused_calls_for_no_login(words):
+    body = json.dumps({"error": "invalid_grant", "error_description": words}).encode()
+    error = read_failure(Answer(400, body), "E", assertion=True)
+    assert type(error) is ConfigurationError
+    assert "delegation" in str(error)
+    assert type(read_failure(Answer(400, body), "E")) is LoginRequired
+
+
+def test_a_login_stored_by_another_process_ends_a_remembered_refusal():
+    async def main():
+        async with AuthServer(rotate=60.0) as server:
+            dead, store = user(server, "1//dead"), Fragile()
+            async with cache(store) as tokens, cache(store) as other:
+                await refused(tokens, dead, LoginRequired)
+                store.broken["load"] = StoreUnavailable("down")
+                await refused(tokens, dead, LoginRequired)
+                store.broken.clear()
+                token = await other.get(ME, user(server, server.new_grant(ME)))
+                await refused(tokens, dead, LoginRequired)  # looked at a moment ago
+                await asyncio.sleep(1.1)
+                assert (await tokens.get(ME, dead)).access_token == token.access_token
+            assert [status for *_, status in server.ledger] == [400, 200]
+
+    real(main)
+
+
+def test_without_a_store_a_refusal_stays_one():
+    async def main():
+        async with AuthServer() as server, cache() as tokens:
+            for _ in range(3):
+                await refused(tokens, user(server, "1//dead"), LoginRequired)
+            assert len(server.ledger) == 1
+
+    real(main)
+
+
+def test_an_old_login_that_still_runs_goes_on_with_the_new_ones_line_and_does_not_overwrite_it():
+    async def main():
+        async with AuthServer(rotate=0.0) as server:
+            old, new, store = user(server, server.new_grant(ME)), user(server, server.new_grant(ME)), MemoryTokenStore()
+            async with cache(store) as running:
+                await running.get(ME, old)
+                async with cache(store) as started:
+                    await renewed(started, new)
+                    await renewed(started, new)
+                    await renewed(running, old)
+                    await renewed(running, old)
+            key, stored = next(iter(store._records.items()))
+            assert stored.origin == fingerprint(new.refresh_token)
+            store._records[key] = replace(stored, expires_at=0.0)
+            async with cache(store) as tokens:
+                await tokens.get(ME, new)
+            assert {status for *_, status in server.ledger} == {200}
+
+    real(main)
+
+
+def test_a_damaged_file_on_a_full_disk_leaves_no_names_behind(tmp_path, monkeypatch):
+    async def main():
+        path = tmp_path / "s" / "t.json"
+        path.parent.mkdir(mode=0o700)
+        path.write_text("damaged")
+        path.chmod(0o600)
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        store = FileTokenStore(path)
+        stored = StoredToken(1, "", None, None, 0.0, 1.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(file, "write_private", full)
+            for _ in range(3):
+                with pytest.raises(OSError, match="No space"):
+                    await store.save("k", stored, replaces=0)
+        assert list(path.parent.glob("*damaged*")) == []
+        assert path.read_text() == "damaged"
+        assert await store.save("k", stored, replaces=0)
+        assert [kept.read_text() for kept in path.parent.glob("*damaged*")] == ["damaged"]
+
+    real(main)
+
+
+def test_two_who_write_a_token_file_do_not_take_each_others_new_file_away(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(file, "write_private", lambda path, data, suffix="": seen.append(suffix))
+    for _ in range(2):
+        UserCredentials("c", "s", "1//r").to_authorized_user_file(tmp_path / "token.json")
+    assert len(set(seen)) == 2
+    assert "" not in seen
+
+
+def test_other_spellings_of_an_address_do_not_stay_when_it_is_forgotten():
+    async def main(clock):
+        credentials = TokenProvider(Source(clock).fetch)
+        async with TokenCache(clock=clock) as tokens:
+            for spelling in ("me@gmail.com", "Me@gmail.com", "ME@gmail.com"):
+                await tokens.get(spelling, credentials)
+            await asyncio.sleep(50_000)
+            assert (tokens._entries, tokens._recent) == ({}, {})
+
+    virtual(main)
+
+
+def test_a_child_process_does_not_keep_a_lease_that_its_parent_gave_back(tmp_path):
+    async def main():
+        store = FileTokenStore(tmp_path / "s" / "t.json")
+        lease = await store.acquire("k", 30.0)
+        inherited = os.dup(lease._fd)  # what a fork leaves the child with
+        await store.release("k", lease)
+        again = await store.acquire("k", 30.0)
+        assert again is not None
+        await store.release("k", again)
+        os.close(inherited)
+
+    real(main)
+
+
+def test_a_line_that_has_only_begun_does_not_hold_the_loop(monkeypatch):
+    async def main():
+        read, write = os.pipe()
+        with os.fdopen(read) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            waiting = asyncio.create_task(sys.modules["aiogmail.oauth.login"]._ask("Paste: "))
+            await asyncio.sleep(0.01)
+            os.write(write, b"http://127.")
+            await asyncio.sleep(0.05)  # the loop goes on
+            os.write(write, b"0.0.1/\n")
+            assert await waiting == "http://127.0.0.1/\n"
+            os.close(write)
+
+    real(main)
+
+
+def test_equal_credentials_that_are_not_the_same_object_are_quick_too():
+    async def main(clock):
+        one, two = (UserCredentials("c", "s", "1//r") for _ in range(2))
+        async with TokenCache(clock=clock) as tokens:
+
+            async def refresh(credentials, refresh_token):
+                return Reply(Secret("ya29.x"), 3600.0)
+
+            tokens._refresher._endpoint.refresh = refresh
+            await tokens.get(ME, one)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("aiogmail.oauth.cache.identity_of", None)  # is not worked out again
+                assert await tokens.get(ME, two) is await tokens.get(ME, one)
 
     virtual(main)

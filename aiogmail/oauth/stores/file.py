@@ -164,10 +164,16 @@ class FileTokenStore:
                     sound = False
             if current != replaces:
                 return False
-            if not sound:
-                self._set_aside()
+            aside = None if sound else self._set_aside()
             tokens[key] = to_json(token)
-            self._write(tokens)
+            try:
+                self._write(tokens)
+            except BaseException:
+                if aside is not None:
+                    aside.unlink()  # the file itself is still there: one name is enough
+                raise
+            if aside is not None:
+                _log.error("%s: the damaged token file is kept as %s", self._path, aside.name)
         return True
 
     def _delete(self, key: str) -> None:
@@ -227,10 +233,10 @@ class FileTokenStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(folder.stat(), folder, "chmod 700", folder=True)
 
-    def _set_aside(self) -> None:
+    def _set_aside(self) -> Path:
         aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
         os.link(self._path, aside)  # the old content keeps a name when the new one takes its place
-        _log.error("%s: the damaged token file is kept as %s", self._path, aside.name)
+        return aside
 
     def _try_lock(self, name: str) -> _Lock | None:
         self._check_folder()
@@ -254,13 +260,15 @@ class FileTokenStore:
             lock.close()
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Put a file in place whole or not at all, readable by its owner only. One writer at a time; blocks.
+def write_private(path: Path, data: bytes, suffix: str = "") -> None:
+    """Put a file in place whole or not at all, readable by its owner only; blocks.
+
+    One writer at a time, or each with a ``suffix`` of its own for the new file until it takes its name.
 
     Raises:
         OSError: the old file, if there was one, is untouched.
     """
-    new = path.with_name(f"{path.name}.tmp")
+    new = path.with_name(f"{path.name}{suffix}.tmp")
     with suppress(FileNotFoundError):
         new.unlink()  # left by a process that was killed
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600)
