@@ -851,3 +851,34 @@ def test_equal_credentials_that_are_not_the_same_object_are_quick_too():
                 assert await tokens.get(ME, two) is await tokens.get(ME, one)
 
     virtual(main)
+
+
+def test_machines_whose_clocks_are_seconds_apart_refresh_once_for_all():
+    async def main(clock):
+        class Skewed:
+            def __init__(self, seconds):
+                self.seconds = seconds
+                self.now = clock.now
+
+            def wall(self):
+                return clock.wall() + self.seconds
+
+        store, asked = MemoryTokenStore(), []
+
+        async def refresh(credentials, refresh_token):
+            asked.append(clock.now())
+            await asyncio.sleep(0.2)
+            return Reply(Secret(f"ya29.{len(asked)}"), 3600.0)
+
+        credentials = UserCredentials("c", "s", "1//r")
+        async with contextlib.AsyncExitStack() as stack:
+            caches = [await stack.enter_async_context(TokenCache(store, clock=Skewed(-3.0 * n))) for n in range(4)]
+            for tokens in caches:
+                tokens._refresher._endpoint.refresh = refresh
+            end = clock.now() + 3 * 3250
+            while clock.now() < end:
+                await asyncio.gather(*(tokens.get(ME, credentials) for tokens in caches))
+                await asyncio.sleep(10)
+        assert all(later - first > 3000 for first, later in zip(asked, asked[1:], strict=False))
+
+    virtual(main)

@@ -17,6 +17,10 @@ _FAR = 1e12
 """Seconds since the epoch, some ten thousand years ahead. No NaN is below it, and no int beyond any float."""
 
 
+_APART = 0.05
+"""So far, as a part of a token's life, the wall clocks of machines that share a store may be apart: three minutes of an hour."""
+
+
 class StoreUnavailable(OSError):
     """A store could not be reached, locked or written. The cache goes on without it and tries again later."""
 
@@ -43,7 +47,8 @@ class StoredToken:
         refresh_token: the newest of its line; ``None`` for service accounts.
         access_token: shared by all who use the store; ``None`` where it was left out.
         expires_at: when the access token dies, in seconds since the epoch.
-        lifetime: its whole life, in seconds. Where a wall clock was set back, this bounds what is believed.
+        lifetime: its whole life, in seconds. Where a wall clock was set back, this bounds what is believed; machines that
+            share a store may be a twentieth of it apart.
         scopes, token_type: as in :class:`~aiogmail.oauth.token.Token`.
     """
 
@@ -59,8 +64,11 @@ class StoredToken:
     def left(self, wall: float) -> float:
         """Seconds the access token may still be believed in, by the wall clock; not above 0: it is dead."""
         left = self.expires_at - wall
-        # More left than its whole life: the clock was set back since, and nothing is known.
-        return left if self.access_token is not None and left <= self.lifetime + 1.0 else 0.0
+        # Somewhat more left than its whole life: the clocks of two machines differ; it has its whole life at most. Much more: the
+        # clock was set back since, and nothing is known.
+        if self.access_token is None or left > self.lifetime + max(_APART * self.lifetime, 1.0):
+            return 0.0
+        return min(left, self.lifetime)
 
 
 class TokenStore(Protocol):
