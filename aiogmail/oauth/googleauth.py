@@ -12,8 +12,9 @@ from typing import Any
 from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, TokenEndpointError
 from aiogmail.secret import Secret
 
-from .credentials import GoogleAuthCredentials, check_endpoint
+from .credentials import GoogleAuthCredentials
 from .failure import Answer, read_failure, scrub
+from .values import check_endpoint
 
 __all__ = ["refresh_google"]
 

@@ -22,22 +22,11 @@ from aiogmail.errors import AccessDenied, ConfigurationError, GmailError, LoginR
 from aiogmail.secret import Secret
 
 from .address import check_address
-from .credentials import (
-    GOOGLE_AUTH_URI,
-    GOOGLE_TOKEN_URI,
-    MAIL_SCOPE,
-    UserCredentials,
-    check_endpoint,
-    check_scopes,
-    check_secret,
-    check_text,
-    identity_of,
-    key_of,
-    read_json_file,
-)
+from .credentials import GOOGLE_AUTH_URI, GOOGLE_TOKEN_URI, MAIL_SCOPE, UserCredentials, identity_of, key_of
 from .failure import Answer, read_failure
 from .http import TokenEndpoint, authorization_url
 from .stores.base import TokenStore
+from .values import check_endpoint, check_scopes, check_secret, check_text, read_json_file
 
 __all__ = ["GOOGLE_REVOKE_URI", "OAuthClient", "login", "revoke"]
 
