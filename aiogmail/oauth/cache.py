@@ -10,20 +10,24 @@ import asyncio
 import heapq
 import itertools
 import logging
+import math
 import random
 import ssl
+import traceback
 from asyncio import get_running_loop
+from collections import deque
 from collections.abc import Hashable
 from types import TracebackType
 from typing import Self
 
 from aiogmail.clock import Clock, SystemClock
-from aiogmail.errors import ConfigurationError, GmailError, StateError, TokenEndpointError, TokenRefused
+from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, StateError, TokenEndpointError, TokenRefused
 from aiogmail.secret import Secret
 
 from .address import check_address
-from .credentials import Credentials, identity_of
-from .entry import FLOOR, Entry, Flight, Obtained, again
+from .credentials import Credentials, UserCredentials, identity_of
+from .entry import FLOOR, Entry, Flight, Obtained, again, dated
+from .gate import Gate, Lane, lane_of
 from .http import TokenEndpoint
 from .refresh import Refresher
 from .stores.base import TokenStore
@@ -38,10 +42,12 @@ _PATIENCE = 2.0
 _LOOK = 30.0
 """The scheduler never sleeps longer: a machine that was suspended wakes with timers that have not counted."""
 _AT_ONCE = 16
-"""Exchanges under way at the same time."""
+"""Exchanges under way at the same time with one endpoint."""
 _CLOSE = 5.0
-"""How long :meth:`TokenCache.aclose` lets exchanges finish, whose reply may hold the only copy of a new refresh token."""
+"""How long :meth:`TokenCache.aclose` lets refreshes finish that can hold no new refresh token."""
 _FLUSH = 5.0
+_SECOND_LOOK = 1.0
+"""How often, at most, the store is looked at before a remembered refusal is told again."""
 
 
 class TokenCache:
@@ -88,7 +94,10 @@ class TokenCache:
         self._heap: list[tuple[float, int, Entry]] = []
         self._order = itertools.count()
         self._flights: set[asyncio.Task[None]] = set()
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._rotating: set[asyncio.Task[None]] = set()  # those that may bring the next refresh token
+        self._gate = Gate(_AT_ONCE)
+        self._backlog: dict[Hashable, deque[Entry]] = {}  # due, and waiting for a place in the endpoint's lane
+        self._timeout = timeout
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduler: asyncio.Task[None] | None = None
@@ -129,9 +138,12 @@ class TokenCache:
         if entry is not None and entry.credentials is credentials and self._loop is get_running_loop():
             now = self._now()
             left = entry.deadline - now
-            if left > min_ttl >= 0 or left > entry.half:
-                entry.used = now
-                return entry.token  # type: ignore[return-value] # an entry with a deadline has a token
+            try:
+                if left > min_ttl >= 0 or (left > entry.half and min_ttl >= 0):
+                    entry.used = now
+                    return entry.token  # type: ignore[return-value] # an entry with a deadline has a token
+            except TypeError:
+                pass  # no number: told below
         return await self._get(address, credentials, min_ttl)
 
     def invalidate(self, address: str, token: Token | Secret) -> None:
@@ -153,8 +165,8 @@ class TokenCache:
     async def aclose(self) -> None:
         """End the cache: its waiters get :class:`~aiogmail.errors.StateError`, no task is left.
 
-        A refresh under way gets a few seconds to finish, for its reply may hold the only copy of a rotated refresh token.
-        Cancelling it cuts that short. A second call does nothing.
+        A refresh under way may finish: one with a refresh token until the timeout of the exchange, for its reply may hold the only
+        copy of the next refresh token; another for five seconds. Cancelling it cuts that short. A second call does nothing.
         """
         if self._closed:
             return
@@ -170,7 +182,9 @@ class TokenCache:
                 self._scheduler.cancel()
                 await asyncio.wait({self._scheduler})
             if self._flights:
-                await asyncio.wait(self._flights, timeout=_CLOSE)
+                await asyncio.wait(self._flights, timeout=min(_CLOSE, self._timeout))
+            if rotating := {task for task in self._flights if task in self._rotating}:
+                await asyncio.wait(rotating, timeout=max(self._timeout - _CLOSE, 0.0) + _FLUSH)
         finally:
             running = set(self._flights)
             for task in running:
@@ -179,9 +193,7 @@ class TokenCache:
                 await asyncio.wait(running)
         try:
             async with asyncio.timeout(_FLUSH):
-                await self._refresher.flush()
-                if self._store is not None:
-                    await self._store.aclose()
+                await self._refresher.aclose()
         except (TimeoutError, OSError) as error:
             _log.warning("token store could not be closed: %s", error)
         if self._refresher.unsaved:
@@ -200,7 +212,6 @@ class TokenCache:
 
     async def _get(self, address: str, credentials: Credentials, min_ttl: float) -> Token:
         self._check()
-        check_address(address)
         _check_seconds("min_ttl", min_ttl)
         entry = self._entry_of(address, credentials)
         while True:
@@ -212,9 +223,12 @@ class TokenCache:
                 if entry.failure is not None and now < entry.retry_at:
                     if old is not None and left > FLOOR:
                         return old
-                    raise again(entry.failure, entry.retry_at - now)
+                    if not await self._mended(entry, now):
+                        raise again(entry.failure, entry.retry_at - now)
+                    entry.retry_at = now
+                    continue
                 flight = self._start(entry, min_ttl)
-            outcome = await _join(flight, left)
+            outcome = await _join(flight, left, now)
             if isinstance(outcome, StateError):
                 raise again(outcome, 0.0)
             if isinstance(outcome, Token):
@@ -228,8 +242,19 @@ class TokenCache:
             elif outcome is not None:
                 raise again(outcome, entry.retry_at - self._now())
 
+    async def _mended(self, entry: Entry, now: float) -> bool:
+        """Whether a remembered refusal is out of date: a person has logged in meanwhile, and another process has stored it."""
+        if not isinstance(entry.failure, LoginRequired) or now < entry.look_at:
+            return False
+        entry.look_at = now + _SECOND_LOOK
+        return await self._refresher.has_changed(entry)
+
     def _entry_of(self, address: str, credentials: Credentials) -> Entry:
-        identity = identity_of(address, credentials)
+        entry = self._recent.get(address)
+        if entry is not None and type(entry.credentials) is type(credentials) and entry.credentials == credentials:
+            entry.credentials = credentials  # the next comparison is quicker
+            return entry
+        identity = identity_of(check_address(address), credentials)
         entry = self._entries.get(identity)
         if entry is None:
             entry = self._entries[identity] = Entry(identity, address, credentials)
@@ -238,32 +263,42 @@ class TokenCache:
                 entry.credentials = credentials
             else:
                 entry.renew(credentials)
-        self._recent[address] = entry
+        if address == entry.address:  # other spellings would stay when the entry is forgotten
+            self._recent[address] = entry
         return entry
 
     # Refreshing
 
     def _start(self, entry: Entry, want: float) -> Flight:
         loop = get_running_loop()
-        flight = entry.flight = Flight(want, loop.create_future())
-        flight.task = loop.create_task(self._fly(entry, flight), name=f"aiogmail token of {entry.address}")
+        flight = entry.flight = Flight(want, loop.create_future(), self._now())
+        lane = self._gate.enter(lane_of(entry.credentials))
+        flight.task = loop.create_task(self._fly(entry, flight, lane), name=f"aiogmail token of {entry.address}")
         self._flights.add(flight.task)
         flight.task.add_done_callback(self._flights.discard)
+        if isinstance(entry.credentials, UserCredentials):
+            self._rotating.add(flight.task)
+            flight.task.add_done_callback(self._rotating.discard)
         if self._scheduler is None:
             self._scheduler = loop.create_task(self._schedule(), name="aiogmail token scheduler")
         return flight
 
-    async def _fly(self, entry: Entry, flight: Flight) -> None:
+    async def _fly(self, entry: Entry, flight: Flight, lane: Lane) -> None:
         """One refresh. Its outcome, good or bad, is a value that every waiter reads."""
+        name = lane_of(entry.credentials)
         outcome: Token | GmailError = TokenEndpointError("refreshing ended without an outcome")
         try:
-            async with self._gate:
-                got = await self._refresher.obtain(entry, flight.want)
-            outcome = self._land(entry, flight, got)
+            async with lane.width:
+                if not self._closed:  # else begin nothing any more
+                    got = await self._refresher.obtain(entry, flight.want)
+                    if dated(got, self._now(), self._clock.wall()).deadline <= self._now():  # suspended in between
+                        got = await self._refresher.obtain(entry, flight.want)
+                    outcome = self._land(entry, flight, got)
         except GmailError as error:
             outcome = self._crash(entry, flight, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must reach the waiters, not the void
-            _log.exception("refreshing the token of %s failed in an unforeseen way", entry.address)
+            where = "".join(traceback.format_tb(error.__traceback__))  # lines only: neither values nor the error's own words
+            _log.error("refreshing the token of %s failed in an unforeseen way: %s\n%s", entry.address, type(error).__name__, where)
             outcome = self._crash(entry, flight, TokenEndpointError(f"refreshing failed: {type(error).__name__}"))
         except asyncio.CancelledError:
             # Of this very task when the cache is closed; else what a provider awaits was cancelled, and only it.
@@ -272,8 +307,10 @@ class TokenCache:
             if task is not None and task.cancelling():
                 raise
         finally:
-            if entry.flight is flight:
-                entry.flight = None
+            login = entry.login_with(flight)
+            if login is not None:
+                login.flight = None
+            self._gate.leave(name, lane)
             self._wake.set()
             if not flight.done.done():
                 flight.done.set_result(outcome)
@@ -282,16 +319,25 @@ class TokenCache:
         if got.access_token == entry.rejected:
             entry.rejected = None  # the next attempt takes whatever comes
             return self._crash(entry, flight, TokenRefused("the server refused this token, and a refresh gave the same one again"))
-        now = self._now()
-        token = entry.replace(got, now, self._clock.wall())
-        heapq.heappush(self._heap, (entry.plan(now, self._ahead, random.random()), next(self._order), entry))  # noqa: S311 - jitter, no secret
-        _log.debug("token of %s: valid for %.0f s", entry.address, got.left)
-        return token
+        now, wall = self._now(), self._clock.wall()
+        token = dated(got, now, wall)
+        if token.deadline <= now:
+            return self._crash(entry, flight, TokenEndpointError("the new token died on its way here; it will be tried again"))
+        if entry.flight is not flight:
+            return token  # a new login came meanwhile: for those who asked with the old one, and nobody else
+        entry.replace(got, now, wall)
+        due = entry.plan(now, self._ahead, random.random())  # noqa: S311 - jitter, no secret
+        if got.borrowed:
+            due = entry.due = now
+        heapq.heappush(self._heap, (due, next(self._order), entry))
+        _log.debug("token of %s: valid for %.0f s", entry.address, token.deadline - now)
+        return entry.token or token
 
     def _crash(self, entry: Entry, flight: Flight, error: GmailError) -> GmailError:
-        if entry.flight is flight:  # else a new login came meanwhile: this failure is not its own
-            now = self._now()
-            entry.fail(error, now, random.random())  # noqa: S311 - jitter, no secret
+        now, login = self._now(), entry.login_with(flight)
+        if login is not None:
+            login.fail(error, now, random.random())  # noqa: S311 - jitter, no secret
+        if login is entry:  # else a new login came meanwhile: this failure is not its own
             entry.due = entry.retry_at
             heapq.heappush(self._heap, (entry.due, next(self._order), entry))
             level = logging.WARNING if error.retryable else logging.ERROR
@@ -305,12 +351,12 @@ class TokenCache:
             self._wake.clear()
             now = self._now()
             self._look(now)
-            if self._refresher.unsaved and now >= self._flush_at:
-                await self._refresher.flush()
+            # One at a time: a slow store must not hold up the refreshing of tokens.
+            if self._refresher.unsaved and now >= self._flush_at and not await self._refresher.flush(1):
                 self._flush_at = self._now() + _FLUSH
-            delay = max(self._heap[0][0] - now, 0.01) if self._heap and len(self._flights) < _AT_ONCE else _LOOK
+            delay = max(self._heap[0][0] - now, 0.01) if self._heap else _LOOK
             if self._refresher.unsaved:
-                delay = min(delay, _FLUSH)
+                delay = min(delay, max(self._flush_at - now, 0.01))
             try:
                 async with asyncio.timeout(min(delay, _LOOK)):
                     await self._wake.wait()
@@ -318,18 +364,27 @@ class TokenCache:
                 pass
 
     def _look(self, now: float) -> None:
-        """Start what is due, as far as there is room; forget what nobody asked for."""
-        while self._heap and self._heap[0][0] <= now and len(self._flights) < _AT_ONCE:
+        """Start what is due, as far as its endpoint has room; forget what nobody asked for."""
+        while self._heap and self._heap[0][0] <= now:
             due, _, entry = heapq.heappop(self._heap)
             if due != entry.due or entry.flight is not None:
                 continue  # planned anew since
             if entry.in_use(now):
-                self._start(entry, 0.0)
+                entry.due = math.inf  # until it is started, and planned anew
+                self._backlog.setdefault(lane_of(entry.credentials), deque()).append(entry)
             elif entry.deadline > now:
                 entry.due = entry.deadline
                 heapq.heappush(self._heap, (entry.due, next(self._order), entry))
             else:
                 self._forget(entry)
+
+        for name, entries in tuple(self._backlog.items()):
+            while entries and self._gate.has_room(name):
+                entry = entries.popleft()
+                if entry.due == math.inf and entry.flight is None:
+                    self._start(entry, 0.0)
+            if not entries:
+                del self._backlog[name]
 
     def _forget(self, entry: Entry) -> None:
         entry.drop()
@@ -340,12 +395,15 @@ class TokenCache:
                 del self._recent[entry.address]
 
 
-async def _join(flight: Flight, left: float) -> Token | GmailError | None:
-    """Wait for a flight; where ``left`` seconds of the old token remain, not to their end, and then ``None``."""
+async def _join(flight: Flight, left: float, now: float) -> Token | GmailError | None:
+    """Wait for a flight; where ``left`` seconds of the old token remain, not to their end, and then ``None``.
+
+    The patience with a flight is one, however many wait for it one after another.
+    """
     if left <= FLOOR:
         return await asyncio.shield(flight.done)
     try:
-        async with asyncio.timeout(min(left - FLOOR, _PATIENCE)):
+        async with asyncio.timeout(min(left - FLOOR, max(flight.started + _PATIENCE - now, 0.0))):
             return await asyncio.shield(flight.done)
     except TimeoutError:
         return None

@@ -11,15 +11,14 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from aiogmail.errors import ConfigurationError
 from aiogmail.secret import Secret
-from aiogmail.settings import is_loopback
 
 from .address import check_address
-from .token import is_token_text
+from .values import MAIL_SCOPE, check_endpoint, check_scopes, check_secret, check_text, member, read_json_file
 
 __all__ = [
     "GOOGLE_AUTH_URI",
@@ -31,88 +30,12 @@ __all__ = [
     "ServiceAccountCredentials",
     "TokenProvider",
     "UserCredentials",
-    "check_endpoint",
     "identity_of",
+    "key_of",
 ]
 
-MAIL_SCOPE = "https://mail.google.com/"
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - no password
 GOOGLE_AUTH_URI = "https://accounts.google.com/o/oauth2/v2/auth"
-_FILE_LIMIT = 256 * 1024
-
-
-def check_endpoint(name: str, uri: str) -> str:
-    """The URI, unchanged, if secrets may be sent there: https, or http to a loopback address.
-
-    Raises:
-        ConfigurationError: another scheme, no host, a user name, a fragment or a control character in it.
-    """
-    if not isinstance(uri, str) or any(char <= " " or char > "~" for char in uri):
-        raise ConfigurationError(f"{name}: expected an https:// address, got {uri!r}")
-    try:
-        parts = urlsplit(uri)
-        host, _port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{name}: expected an https:// address, got {uri!r}: {error}") from None
-    if "@" in parts.netloc:
-        raise ConfigurationError(f"{name}: expected an address without a user name")  # not shown: it may hold a password
-    if not host or parts.fragment or parts.scheme not in ("https", "http"):
-        raise ConfigurationError(f"{name}: expected an https:// address, got {uri!r}")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"{name}: {uri!r} would send secrets in clear; use https:// (http:// is for a loopback address only)")
-    return uri
-
-
-def check_scopes(scopes: str | Iterable[str]) -> tuple[str, ...]:
-    """Scopes as a tuple of words; a string is split at its spaces, as on the wire."""
-    words = tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes) if isinstance(scopes, Iterable) else ()
-    if not words or not all(is_token_text(word) for word in words):
-        raise ConfigurationError(f"scopes: expected one or more scopes such as {MAIL_SCOPE!r}, got {scopes!r}")
-    return words
-
-
-def check_secret(name: str, value: object) -> Secret:
-    """A token or client secret as a :class:`Secret`, without line breaks and the like."""
-    text = value.reveal() if isinstance(value, Secret) else value
-    if not isinstance(text, str) or not is_token_text(text):
-        kind = "an empty string" if text == "" else type(text).__name__ if not isinstance(text, str) else "other characters in it"
-        raise ConfigurationError(f"{name}: expected visible ASCII characters, got {kind}")
-    return Secret(text)
-
-
-def check_text(name: str, value: object) -> str:
-    """A plain, visible identifier."""
-    if not isinstance(value, str) or not is_token_text(value):
-        raise ConfigurationError(f"{name}: expected visible ASCII characters, got {value!r}")
-    return value
-
-
-def read_json_file(argument: str, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        ConfigurationError: no such file, not readable, too large, no JSON object. Names the argument and the file.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_FILE_LIMIT + 1)
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{argument}: cannot read {str(path)!r}: {error}") from None
-    try:
-        value = json.loads(data) if len(data) <= _FILE_LIMIT else None
-    except (ValueError, RecursionError):
-        value = None  # the parser's error holds the document, secrets and all
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"{argument}: expected a JSON object in {str(path)!r}, which holds something else")
-    return value
-
-
-def _member(argument: str, info: Mapping[str, Any], name: str) -> Any:
-    if not isinstance(info, Mapping):
-        raise ConfigurationError(f"{argument}: expected a mapping, got {type(info).__name__}")
-    if info.get(name) in (None, ""):
-        raise ConfigurationError(f"{argument}: {name!r} is missing; is it a file of another kind?")
-    return info[name]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -171,7 +94,7 @@ class UserCredentials:
 
     @classmethod
     def _from(cls, argument: str, info: Mapping[str, Any]) -> UserCredentials:
-        client_id, refresh_token = _member(argument, info, "client_id"), _member(argument, info, "refresh_token")
+        client_id, refresh_token = member(argument, info, "client_id"), member(argument, info, "refresh_token")
         return cls(
             client_id,
             info.get("client_secret") or None,
@@ -200,7 +123,7 @@ class UserCredentials:
         from .stores.file import write_private
 
         try:
-            write_private(Path(path), json.dumps(self.to_authorized_user_info(), indent=1).encode())
+            write_private(Path(path), json.dumps(self.to_authorized_user_info(), indent=1).encode(), f".{token_hex(8)}")
         except OSError as error:
             raise ConfigurationError(f"path: cannot write {str(path)!r}: {error}") from None
 
@@ -273,7 +196,7 @@ class ServiceAccountCredentials:
 
     @classmethod
     def _from(cls, argument: str, info: Mapping[str, Any], subject: str | None, scopes: str | Iterable[str]) -> ServiceAccountCredentials:
-        client_email, private_key = _member(argument, info, "client_email"), _member(argument, info, "private_key")
+        client_email, private_key = member(argument, info, "client_email"), member(argument, info, "private_key")
         return cls(
             client_email,
             private_key,
@@ -294,7 +217,7 @@ class TokenProvider:
             is wrong, any other counts as :class:`~aiogmail.errors.TokenEndpointError`.
     """
 
-    fetch: Callable[[], Awaitable[tuple[str | Secret, datetime]]]
+    fetch: Callable[[], Awaitable[tuple[str | Secret, datetime]]] = field(repr=False)  # a partial would show its arguments
 
     def __post_init__(self) -> None:
         if not callable(self.fetch):
@@ -329,7 +252,8 @@ class GoogleAuthCredentials:
 
     Args:
         credentials: the object; nobody else should refresh it meanwhile.
-        request: google-auth's transport, such as ``google.auth.transport.requests.Request()``; ``None`` makes one of those.
+        request: google-auth's transport, such as ``google.auth.transport.requests.Request()``; ``None`` makes one of those,
+            which looks at no proxy of the environment, follows no redirect, and sends to https or a loopback address only.
     """
 
     credentials: Any = field(repr=False)
@@ -344,7 +268,10 @@ Credentials: TypeAlias = UserCredentials | ServiceAccountCredentials | TokenProv
 
 
 def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
-    """What one cached token stands for: address, client and scopes. No secret is part of it.
+    """What one cached token stands for: address, client, scopes and token endpoint. No secret is part of it.
+
+    The endpoint belongs to it because what is stored under an identity is sent there: a token file from elsewhere that names
+    the same client must not have our refresh token sent to its own endpoint.
 
     Raises:
         ConfigurationError: ``credentials`` is of no kind that gives tokens.
@@ -352,9 +279,9 @@ def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
     who = address.lower()
     match credentials:
         case UserCredentials(client_id=client, scopes=scopes):
-            return ("user", who, client, " ".join(sorted(scopes)))
+            return ("user", who, client, " ".join(sorted(scopes)), *_elsewhere(credentials.token_uri))
         case ServiceAccountCredentials(client_email=client, scopes=scopes, subject=subject):
-            return ("service", who, client, subject or "", " ".join(sorted(scopes)))
+            return ("service", who, client, subject or "", " ".join(sorted(scopes)), *_elsewhere(credentials.token_uri))
         case TokenProvider(fetch=fetch):
             return ("provider", who, fetch)
         case GoogleAuthCredentials(credentials=inner):
@@ -365,3 +292,13 @@ def identity_of(address: str, credentials: Credentials) -> tuple[Hashable, ...]:
             raise ConfigurationError(
                 f"credentials: expected UserCredentials or another kind of aiogmail's, got {type(credentials).__name__}"
             )
+
+
+def key_of(identity: tuple[Hashable, ...]) -> str:
+    """What names an identity in a store: kind, address, client, scopes, endpoint if it is not Google's. Nothing secret."""
+    return " ".join(str(part) for part in identity)
+
+
+def _elsewhere(token_uri: str) -> tuple[str, ...]:
+    """Google's endpoint goes without saying. The blank makes two of them in a store's key, where scopes have one between them."""
+    return () if token_uri == GOOGLE_TOKEN_URI else (f" {token_uri}",)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import email.utils
 import re
-from collections.abc import Iterable
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from aiogmail.errors import AccessDenied, AuthError, ConfigurationError, GmailError, LoginRequired, TokenEndpointError
 from aiogmail.secret import Secret
@@ -21,12 +23,21 @@ __all__ = ["Answer", "read_failure", "scrub"]
 _SHORTEST = 6  # what is shorter is no secret, and would tear holes into words
 # Google's access tokens, refresh tokens, client secrets and codes show what they are.
 _GOOGLES = re.compile(r"(?:ya29\.|\b1//|\bGOCSPX-|\b4/0)[\w\-./+=~%]{8,}")
+# What is long, without blanks, and mixes digits into letters is a token of somebody's, in whatever encoding.
+_LONG = re.compile(r"(?=[\w+=%~-]*[0-9])(?=[\w+=%~-]*[A-Za-z])[\w+=%~-]{20,}")
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _LIKELY = (
     "The refresh token is dead; likely reasons: access was revoked, the password was changed (that ends tokens with Gmail scopes), "
     "the OAuth project is in testing (its tokens end after 7 days), the administrator restricted the app, more than 100 tokens were "
     "issued to this client (the oldest dies), or it was not used for 6 months. Log in again."
+)
+
+
+_ASSERTION = (
+    "The service account's assertion was refused; likely reasons: its key is not (or no longer) known, domain-wide delegation is not "
+    "granted to its numeric client id for exactly these scopes (a grant takes up to 24 h), the subject is no account of this domain, "
+    "or the clock of this machine is wrong."
 )
 
 
@@ -105,7 +116,9 @@ _TABLE = (
 )
 
 
-def read_failure(answer: Answer, where: str, secrets: Iterable[Secret] = (), *, now: float | None = None) -> GmailError:
+def read_failure(
+    answer: Answer, where: str, secrets: Iterable[Secret] = (), *, now: float | None = None, assertion: bool = False
+) -> GmailError:
     """The error for an answer that is not a token.
 
     Args:
@@ -113,6 +126,7 @@ def read_failure(answer: Answer, where: str, secrets: Iterable[Secret] = (), *, 
         where: the endpoint, for the message.
         secrets: what was sent; an endpoint that echoes one does not get it into our message.
         now: the wall clock, in seconds since the epoch, to tell its distance from the server's.
+        assertion: a signed assertion was sent, so that no person can log in again to mend it.
     """
     code, words = _error_of(answer.body)
     said = scrub(": ".join(part for part in (code, words) if part), secrets)
@@ -125,6 +139,8 @@ def read_failure(answer: Answer, where: str, secrets: Iterable[Secret] = (), *, 
         return TokenEndpointError(f"{head}, a redirect{target}, which is not followed: check the token_uri.")
     for row in _TABLE:
         if row.code == code and re.search(row.words, words, re.IGNORECASE):
+            if assertion and row.error is LoginRequired:
+                row = _Row("", "", ConfigurationError, _ASSERTION)  # noqa: PLW2901 - the row that holds instead
             return _build(row, head, answer, now)
     return TokenEndpointError(f"{head}, which is no token.", retry_after=read_retry_after(answer.retry_after, answer.date))
 
@@ -186,6 +202,17 @@ def scrub(text: str, secrets: Iterable[Secret] = ()) -> str:
     """A peer's words made fit for a message: no secret of ours, no control character, at most 300 characters."""
     for secret in secrets:
         if len(secret.reveal()) >= _SHORTEST:
-            text = text.replace(secret.reveal(), "…")
-    text = _GOOGLES.sub("…", text)
+            for form in _forms(secret.reveal()):
+                text = re.sub(re.escape(form), "…", text, flags=re.IGNORECASE)
+    text = _LONG.sub("…", _GOOGLES.sub("…", text))
     return "".join(char if char.isprintable() else " " for char in text[:300]).strip()
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A secret as it may be echoed: as it is, URL-encoded, in base64, in hex."""
+    data = text.encode()
+    yield text
+    yield from {quote(text, safe=""), quote(text), quote_plus(text)} - {text}
+    for encoded in (b64encode(data), urlsafe_b64encode(data)):
+        yield encoded.decode().rstrip("=")
+    yield data.hex()

@@ -9,11 +9,12 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from aiogmail.errors import ConfigurationError, GmailError, TokenEndpointError
+from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, TokenEndpointError
 from aiogmail.secret import Secret
 
 from .credentials import GoogleAuthCredentials
 from .failure import Answer, read_failure, scrub
+from .values import check_endpoint
 
 __all__ = ["refresh_google"]
 
@@ -28,8 +29,7 @@ async def refresh_google(credentials: GoogleAuthCredentials, timeout: float) -> 
     Raises:
         LoginRequired, AccessDenied, ConfigurationError, TokenEndpointError: by what google-auth says.
     """
-    request = credentials.request if credentials.request is not None else _default_request()
-    work = partial(_refresh, credentials.credentials, request, timeout)
+    work = partial(_refresh, credentials.credentials, credentials.request, timeout)
     try:
         async with asyncio.timeout(timeout):
             outcome = await asyncio.get_running_loop().run_in_executor(None, work)
@@ -41,22 +41,30 @@ async def refresh_google(credentials: GoogleAuthCredentials, timeout: float) -> 
 
 
 def _default_request() -> Any:
-    try:
-        transport = import_module("google.auth.transport.requests")
-    except ImportError as error:
-        raise ConfigurationError(f"{_EXTRA} ({error})") from None
-    return transport.Request()
+    """google-auth's own transport, without the environment's proxies and passwords, and without redirects. In the executor."""
+    transport = import_module("google.auth.transport.requests")
+    session = import_module("requests").Session()
+    session.trust_env, session.max_redirects = False, 0
+    return transport.Request(session)
 
 
 def _refresh(credentials: Any, request: Any, timeout: float) -> tuple[Secret, Any] | GmailError:
     """In the executor. The error is a value, so that no frame of google-auth is in anybody's traceback."""
+    try:
+        send = request if request is not None else _default_request()
+    except ImportError as error:
+        return ConfigurationError(f"{_EXTRA} ({error})")
 
-    def bounded(*args: Any, **options: Any) -> Any:
-        return request(*args, **{**options, "timeout": timeout})
+    def bounded(url: str, *args: Any, **options: Any) -> Any:
+        if request is None:
+            check_endpoint("token_uri", url)
+        return send(url, *args, **{**options, "timeout": timeout})
 
     try:
         credentials.refresh(bounded)
         token, expiry = credentials.token, credentials.expiry
+    except GmailError as error:
+        return error.with_traceback(None)
     except Exception as error:  # noqa: BLE001 - its many kinds of credentials raise as many kinds of errors
         return _translate(error)
     if not isinstance(token, str) or not isinstance(expiry, datetime):
@@ -72,4 +80,8 @@ def _translate(error: Exception) -> GmailError:
         failure = read_failure(Answer(400, json.dumps(details, default=str).encode()), "google-auth's token endpoint")
         if not isinstance(failure, TokenEndpointError):
             return failure
+    if "necessary fields" in words:
+        return ConfigurationError(f"credentials: google-auth cannot refresh these: {words}")
+    if type(error).__name__.startswith("Reauth"):
+        return LoginRequired(f"google-auth wants the person to sign in again: {words}", connection_lost=False)
     return TokenEndpointError(f"google-auth could not refresh: {type(error).__name__}: {words}")

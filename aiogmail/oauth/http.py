@@ -7,12 +7,16 @@ library leaves it: no type, no exception, and no frame that ever held a secret.
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import ssl
 import warnings
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 import authlib.deprecate as _deprecate  # type: ignore[import-untyped]
 
@@ -46,6 +50,18 @@ __all__ = ["REPLY_LIMIT", "TokenEndpoint", "authorization_url"]
 REPLY_LIMIT = 64 * 1024
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_LIFETIME = 3600
+
+
+_ours: ContextVar[bool] = ContextVar("aiogmail exchange", default=False)
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """A filter: httpcore logs a reply's headers and its unreadable bytes at DEBUG, where a server may have echoed what was sent."""
+    return not _ours.get()
+
+
+for _name in ("http11", "proxy", "connection"):
+    logging.getLogger(f"{H.__name__.replace('httpx', 'httpcore')}.{_name}").addFilter(_is_not_ours)
 
 
 class _Unreadable(Exception):
@@ -169,7 +185,9 @@ class TokenEndpoint:
             request: Awaitable[Any] = client.fetch_token(credentials.token_uri, grant_type=_JWT_BEARER, assertion=assertion.reveal())
             return request
 
-        return _judged(await self._exchange(credentials.token_uri, ask, (assertion,)))
+        secrets = (assertion,)
+        judge = partial(_judge, where=credentials.token_uri, secrets=secrets, now=self._clock.wall(), assertion=True)
+        return _judged(await self._exchange(credentials.token_uri, ask, secrets, judge=judge))
 
     async def revoke(self, revoke_uri: str, token: Secret, client_id: str | None = None, client_secret: Secret | None = None) -> bool:
         """Revoke a token (RFC 7009). ``False``: the server did not know it (any more).
@@ -213,7 +231,11 @@ class TokenEndpoint:
         """The parsed key. Parsing checks its primes, which takes tens of milliseconds: not on the event loop, and once."""
         key = self._keys.get(private_key)
         if key is None:
-            key = await asyncio.get_running_loop().run_in_executor(None, _import_key, private_key)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    key = await asyncio.get_running_loop().run_in_executor(None, _import_key, private_key)
+            except TimeoutError:
+                raise TokenEndpointError(f"no thread was free for {self._timeout:g} s to read the private key") from None
             if key is None:
                 raise ConfigurationError("private_key: expected an RSA private key in PEM form, without a passphrase")
             self._keys[private_key] = key
@@ -231,22 +253,25 @@ class TokenEndpoint:
         judge: Callable[[Answer], Any] | None = None,
     ) -> Any:
         """One request: the judged reply, or the error *as a value*, so that no frame below is in anybody's traceback."""
+        if self._proxy is not None and urlsplit(uri).scheme == "http":
+            return ConfigurationError(f"proxy: {uri} would be sent through it in clear; use https:// or no proxy")
         auth = _anonymous if client_id is None else "none" if client_secret is None else "client_secret_post"
+        mark = _ours.set(True)
         try:
-            client = _Client(
-                client_id,
-                client_secret and client_secret.reveal(),
-                token_endpoint_auth_method=auth,
-                revocation_endpoint_auth_method=auth,
-                scope=scope,
-                transport=await self._open(),
-                headers={"Accept-Encoding": "identity", "User-Agent": "aiogmail"},
-                timeout=None,
-                follow_redirects=False,
-                trust_env=False,
-            )
-            client.answers = []
             async with asyncio.timeout(self._timeout):
+                client = _Client(
+                    client_id,
+                    client_secret and client_secret.reveal(),
+                    token_endpoint_auth_method=auth,
+                    revocation_endpoint_auth_method=auth,
+                    scope=scope,
+                    transport=await self._open(),
+                    headers={"Accept-Encoding": "identity", "User-Agent": "aiogmail"},
+                    timeout=None,
+                    follow_redirects=False,
+                    trust_env=False,
+                )
+                client.answers = []
                 response = await ask(client)
             if not client.answers:  # revocation, which Authlib does not parse
                 client.parse_response_token(response)
@@ -256,6 +281,8 @@ class TokenEndpoint:
             return TokenEndpointError(f"{uri} did not answer within {self._timeout:g} s; it will be tried again.")
         except Exception as error:  # noqa: BLE001 - whatever the two libraries raise, a secret may be in its frames
             return _unreachable(uri, error, secrets)
+        finally:
+            _ours.reset(mark)
         return (judge or partial(_judge, where=uri, secrets=secrets, now=self._clock.wall()))(client.answers[0])
 
     async def _open(self) -> Any:
@@ -295,14 +322,14 @@ def _import_key(private_key: Secret) -> Any:
         return None
 
 
-def _judge(answer: Answer, where: str, secrets: tuple[Secret, ...], now: float) -> Reply | GmailError:
+def _judge(answer: Answer, where: str, secrets: tuple[Secret, ...], now: float, *, assertion: bool = False) -> Reply | GmailError:
     if answer.status != 200:
-        return read_failure(answer, where, secrets, now=now)
+        return read_failure(answer, where, secrets, now=now, assertion=assertion)
     try:
         return read_reply(answer.body)
     except BadReply as bad:
         words = str(bad)
-    failure = read_failure(answer, where, secrets, now=now)
+    failure = read_failure(answer, where, secrets, now=now, assertion=assertion)
     # Some servers say 200 and then an error.
     return failure if not isinstance(failure, TokenEndpointError) else TokenEndpointError(f"{where} answered HTTP 200, but {words}.")
 
@@ -321,7 +348,9 @@ def _unreachable(uri: str, error: Exception, secrets: tuple[Secret, ...]) -> Tok
         root.__traceback__ = root.__context__ = root.__cause__ = None
         told.__cause__ = root
     elif isinstance(root, _Unreadable | H.HTTPError):
-        told = TokenEndpointError(f"{uri} gave no reply that can be read: {scrub(str(root), secrets) or type(root).__name__}")
+        # Up to where the reply itself may be quoted: it can hold new tokens.
+        words = re.split(r"[:('\"\[{<]", str(root))[0].strip()
+        told = TokenEndpointError(f"{uri} gave no reply that can be read: {scrub(words, secrets) or type(root).__name__}")
     else:  # its text may quote the request
         told = TokenEndpointError(f"{uri} could not be asked: {type(root).__name__}")
     return told

@@ -22,19 +22,11 @@ from aiogmail.errors import AccessDenied, ConfigurationError, GmailError, LoginR
 from aiogmail.secret import Secret
 
 from .address import check_address
-from .credentials import (
-    GOOGLE_AUTH_URI,
-    GOOGLE_TOKEN_URI,
-    MAIL_SCOPE,
-    UserCredentials,
-    check_endpoint,
-    check_scopes,
-    check_secret,
-    check_text,
-    read_json_file,
-)
+from .credentials import GOOGLE_AUTH_URI, GOOGLE_TOKEN_URI, MAIL_SCOPE, UserCredentials, identity_of, key_of
 from .failure import Answer, read_failure
 from .http import TokenEndpoint, authorization_url
+from .stores.base import TokenStore
+from .values import check_endpoint, check_scopes, check_secret, check_text, read_json_file
 
 __all__ = ["GOOGLE_REVOKE_URI", "OAuthClient", "login", "revoke"]
 
@@ -126,7 +118,8 @@ async def _ask(prompt: str) -> str:
         await readable
     finally:
         loop.remove_reader(stdin)
-    return sys.stdin.readline()
+    # Not here: the rest of a line that has only begun may take its time.
+    return await loop.run_in_executor(None, sys.stdin.readline)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -163,7 +156,7 @@ async def login(
         timeout: seconds for the person.
         show: is given each line meant for the person; by default written to stderr.
         ask: ``await ask(prompt)`` gives what the person pasted; by default read from stdin.
-        open_browser: called with the address, in the default executor.
+        open_browser: called with the address, in the default executor; it may return at once or when the browser ends.
         ssl_context: for a token endpoint with a private CA; must verify.
         proxy: the address of an HTTP proxy for the token endpoint.
 
@@ -183,7 +176,7 @@ async def login(
                 async with _Redirect(state, port) as redirect:
                     url = authorization_url(client.auth_uri, client.client_id, redirect.uri, words, state, verifier, hint)
                     show(f"Open this page to let aiogmail in (it should open by itself):\n{url}")
-                    await asyncio.get_running_loop().run_in_executor(None, open_browser, url)
+                    _begin(open_browser, url, show)
                     code = await redirect.code()
             else:
                 # Nothing listens there: the browser may be on another machine.
@@ -194,7 +187,8 @@ async def login(
     except TimeoutError:
         raise LoginRequired(f"nobody consented within {timeout:g} s: log in again", connection_lost=False) from None
     reply = await endpoint.redeem(client.client_id, client.client_secret, client.token_uri, code, verifier, redirect.uri)
-    missing = [word for word in words if reply.scopes and word not in reply.scopes]
+    # Short names such as "email" are answered by their long ones; those of mail are URLs, and come back as they are.
+    missing = [word for word in words if reply.scopes and "://" in word and word not in reply.scopes]
     if missing:
         raise AccessDenied(
             f"consent was given, but not for {' '.join(missing)}: log in again and tick the box for Gmail on the page",
@@ -210,6 +204,8 @@ async def login(
 async def revoke(
     credentials: UserCredentials,
     *,
+    address: str | None = None,
+    store: TokenStore | None = None,
     revoke_uri: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     proxy: str | None = None,
@@ -218,6 +214,9 @@ async def revoke(
 
     Args:
         credentials: whose refresh token is revoked.
+        address: the mailbox; to be given with ``store``.
+        store: where the account's tokens are kept. Where the server rotates refresh tokens the newest is there: it is revoked as
+            well, and the record deleted. Close the clients of the account first.
         revoke_uri: where; ``None`` for Google's, if the credentials are Google's.
         ssl_context: for an endpoint with a private CA; must verify.
         proxy: the address of an HTTP proxy.
@@ -228,7 +227,10 @@ async def revoke(
     Raises:
         ConfigurationError: no ``revoke_uri`` for credentials that are not Google's: their token goes nowhere else.
         TokenEndpointError: the endpoint cannot be reached.
+        StoreUnavailable: the store cannot be read.
     """
+    if (address is None) is not (store is None):
+        raise ConfigurationError("address, store: give both, or none")
     google = urlsplit(credentials.token_uri).hostname in _GOOGLE_HOSTS
     if revoke_uri is None and not google:
         raise ConfigurationError(f"revoke_uri: needed, for these credentials belong to {credentials.token_uri!r}")
@@ -236,7 +238,31 @@ async def revoke(
     endpoint = TokenEndpoint(clock=SystemClock(), ssl_context=ssl_context, proxy=proxy)
     # RFC 7009 wants the client to authenticate; Google's endpoint takes the token alone.
     client_id, client_secret = (None, None) if google else (credentials.client_id, credentials.client_secret)
-    return await endpoint.revoke(uri, credentials.refresh_token, client_id, client_secret)
+    if store is None or address is None:
+        return await endpoint.revoke(uri, credentials.refresh_token, client_id, client_secret)
+    key = key_of(identity_of(check_address(address), credentials))
+    stored = await store.load(key)
+    newest = stored.refresh_token if stored is not None else None
+    known = dict.fromkeys((newest or credentials.refresh_token, credentials.refresh_token))
+    done = [await endpoint.revoke(uri, token, client_id, client_secret) for token in known]
+    await store.delete(key)
+    return any(done)
+
+
+def _begin(open_browser: Callable[[str], object], url: str, show: Callable[[str], object]) -> None:
+    """Open the page, without waiting for the browser: one without windows runs in the foreground until it is left."""
+
+    def work() -> bool:
+        try:
+            return open_browser(url) is not False
+        except Exception:  # noqa: BLE001 - a person can open the page that was shown
+            return False
+
+    def ended(opening: asyncio.Future[bool]) -> None:
+        if not opening.cancelled() and not opening.result():
+            show("No browser could be opened: open that page yourself.")
+
+    asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(ended)
 
 
 class _Redirect:

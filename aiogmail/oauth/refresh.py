@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -18,8 +18,8 @@ from aiogmail.clock import Clock
 from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, TokenEndpointError
 from aiogmail.secret import Secret
 
-from .credentials import GoogleAuthCredentials, ServiceAccountCredentials, TokenProvider, UserCredentials
-from .entry import Entry, Obtained
+from .credentials import GoogleAuthCredentials, ServiceAccountCredentials, TokenProvider, UserCredentials, key_of
+from .entry import FLOOR, Entry, Obtained
 from .failure import scrub
 from .googleauth import refresh_google
 from .http import TokenEndpoint
@@ -32,6 +32,16 @@ _log = logging.getLogger("aiogmail.oauth")
 T = TypeVar("T")
 
 _STORE_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A reply, the refresh token that it was got with, and both clocks when the request was sent: its life counts from there."""
+
+    reply: Reply
+    used: Secret | None
+    now: float
+    wall: float
 
 
 class Refresher:
@@ -53,6 +63,7 @@ class Refresher:
         self._timeout = timeout
         self._lease_ttl = 1.25 * timeout + 0.5  # longer than any exchange, or two would be at it
         self.unsaved: dict[str, StoredToken] = {}
+        self._held: dict[str, object] = {}  # leases of those: nobody else may refresh with what the server has replaced
 
     async def obtain(self, entry: Entry, want: float) -> Obtained:
         """A token with at least ``want`` seconds of life (or half of what tokens live here), other than the refused one.
@@ -68,14 +79,25 @@ class Refresher:
             return self._dated("google-auth", token, expires_at)
         assert isinstance(credentials, UserCredentials | ServiceAccountCredentials)
         if self._store is None:
-            reply, _ = await self._ask(entry, credentials, None)
-            _remember(entry, credentials, reply.refresh_token, entry.version)
-            return _obtained(reply, credentials)
+            answer = await self._ask(entry, credentials, None)
+            _remember(entry, credentials, answer.reply.refresh_token, entry.version)
+            return _obtained(answer, credentials)
         try:
             return await self._shared(self._store, entry, credentials, want)
         except StoreUnavailable as trouble:
             _log.warning("token store out of order, going on without it: %s", trouble)
-        return await self._alone(entry, credentials)
+            why = str(trouble)
+        return await self._alone(entry, credentials, why)
+
+    async def has_changed(self, entry: Entry) -> bool:
+        """Whether the store has another record than the one that was of no use."""
+        if self._store is None:
+            return False
+        try:
+            stored = await _bounded(self._store.load(store_key(entry)))
+        except (StoreUnavailable, ConfigurationError):
+            return False
+        return stored is not None and stored.version != entry.seen
 
     # Tokens made elsewhere
 
@@ -116,10 +138,7 @@ class Refresher:
         key = store_key(entry)
         give_up = self._clock.now() + self._lease_ttl + self._timeout
         pause = 0.02
-        while True:
-            lease = await _bounded(store.acquire(key, self._lease_ttl))
-            if lease is not None:
-                break
+        while (lease := await self._acquire(store, key)) is None:
             adopted = self._adopt(await _bounded(store.load(key)), entry, want)
             if adopted is not None:
                 return adopted
@@ -133,25 +152,41 @@ class Refresher:
             adopted = self._adopt(stored, entry, want)
             if adopted is not None:
                 return adopted
-            return await self._exchange(store, key, entry, credentials, stored)
+            return await self._exchange(store, key, entry, credentials, stored, lease)
         finally:
-            try:
-                await _bounded(store.release(key, lease))
-            except (StoreUnavailable, ConfigurationError) as trouble:
-                _log.debug("a lease could not be given back, it will run out: %s", trouble)
+            if key in self.unsaved:
+                self._held[key] = lease
+            else:
+                await self._release(store, key, lease)
+
+    async def _acquire(self, store: TokenStore, key: str) -> object | None:
+        lease = self._held.pop(key, None)
+        if lease is not None and await _bounded(store.extend(key, lease, self._lease_ttl)):
+            return lease
+        return await _bounded(store.acquire(key, self._lease_ttl))
+
+    async def _release(self, store: TokenStore, key: str, lease: object) -> None:
+        try:
+            await _bounded(store.release(key, lease))
+        except (StoreUnavailable, ConfigurationError) as trouble:
+            _log.debug("a lease could not be given back, it will run out: %s", trouble)
 
     def _adopt(self, stored: StoredToken | None, entry: Entry, want: float) -> Obtained | None:
-        """The stored token, if it is what is wanted: not the one we have, not refused, and not due itself."""
+        """The stored token, if it is what is wanted: not the one we have, not refused, and not due itself.
+
+        Where we have none at all one that is due is taken too, to be refreshed at once: nobody shall wait for an endpoint that
+        may be down while a good token lies in the store.
+        """
         if stored is None or stored.access_token is None or stored.access_token == entry.rejected:
             return None
         left = stored.left(self._clock.wall())
-        if left <= max(entry.margin(self._ahead, stored.lifetime), min(want, stored.lifetime / 2)):
+        due = left <= entry.margin(self._ahead, stored.lifetime)
+        if left <= min(max(want, FLOOR), stored.lifetime / 2) or (due and entry.token is not None):
             return None
         if entry.token is not None and stored.access_token == entry.token.access_token:
             return None
-        if stored.version > entry.version:
-            entry.refresh_token, entry.version = None, stored.version  # the stored one is newer than ours
-        return Obtained(stored.access_token, left, stored.lifetime, stored.scopes, stored.token_type)
+        _note(entry, stored)
+        return Obtained(stored.access_token, left, stored.lifetime, stored.scopes, stored.token_type, self._clock.now(), due)
 
     async def _exchange(
         self,
@@ -160,28 +195,41 @@ class Refresher:
         entry: Entry,
         credentials: UserCredentials | ServiceAccountCredentials,
         stored: StoredToken | None,
+        lease: object,
     ) -> Obtained:
+        async def keep() -> None:
+            if not await _bounded(store.extend(key, lease, self._lease_ttl)):
+                raise TokenEndpointError("another process has taken over the refreshing of this token; it will be tried again")
+
         try:
-            reply, used = await self._ask(entry, credentials, stored)
+            answer = await self._ask(entry, credentials, stored, keep)
         except LoginRequired:
             # A process that was stopped in between may have outlived its lease: then the line went on without it.
             newer = await _bounded(store.load(key))
             if newer is None or (stored is not None and newer.version <= stored.version):
+                _note(entry, stored)
                 raise
             if (adopted := self._adopt(newer, entry, 0.0)) is not None:
                 return adopted
             stored = newer
-            reply, used = await self._ask(entry, credentials, stored)
+            answer = await self._ask(entry, credentials, stored, keep)
+        except GmailError:
+            _note(entry, stored)
+            raise
         there = 0 if stored is None else stored.version
-        record = self._record(reply, used, _origin(credentials), max(there, entry.version) + 1)
+        # A line keeps the name of the login that it stems from, whoever goes on with it.
+        origin = _origin(credentials)
+        if stored is not None and answer.used is not None and answer.used == stored.refresh_token:
+            origin = stored.origin
+        record = _record(answer, origin, max(there, entry.version) + 1)
         try:
             for _attempt in range(3):
                 if await _bounded(store.save(key, record, replaces=there)):
                     self.unsaved.pop(key, None)
                     break
-                # Our lease ran out, and another has written since. The token that lives longer stays.
+                # Our lease ran out, and another has written since. The line that went further stays.
                 theirs = await _bounded(store.load(key))
-                if theirs is not None and theirs.expires_at >= record.expires_at and (adopted := self._adopt(theirs, entry, 0.0)):
+                if theirs is not None and not _newer(record, theirs) and (adopted := self._adopt(theirs, entry, 0.0)):
                     return adopted
                 there = 0 if theirs is None else theirs.version
                 record = replace(record, version=there + 1)
@@ -190,69 +238,99 @@ class Refresher:
         except (StoreUnavailable, ConfigurationError) as trouble:
             self._keep(key, record, trouble)
         _remember(entry, credentials, record.refresh_token, record.version)
-        return _obtained(reply, credentials)
+        return _obtained(answer, credentials)
 
-    async def _alone(self, entry: Entry, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
+    async def _alone(self, entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, why: str) -> Obtained:
         """The store is out of order: the newest refresh token we know, and the record for later."""
-        reply, used = await self._ask(entry, credentials, self.unsaved.get(store_key(entry)))
-        record = self._record(reply, used, _origin(credentials), entry.version + 1)
-        self._keep(store_key(entry), record, None)
-        _remember(entry, credentials, record.refresh_token, record.version)
-        return _obtained(reply, credentials)
-
-    def _record(self, reply: Reply, used: Secret | None, origin: str, version: int) -> StoredToken:
-        return StoredToken(
-            version,
-            origin,
-            reply.refresh_token or used,
-            reply.access_token,
-            self._clock.wall() + reply.lifetime,
-            reply.lifetime,
-            reply.scopes,
-            reply.token_type,
-        )
+        try:
+            answer = await self._ask(entry, credentials, self.unsaved.get(store_key(entry)))
+        except LoginRequired as refusal:
+            # Its successor may lie in the store, where another process or an earlier life of this one has put it.
+            told = TokenEndpointError(
+                f"the token store is out of order ({why}), and without it the refresh token is refused: {refusal} "
+                "It will be tried again: bring the store back first."
+            )
+        else:
+            record = _record(answer, _origin(credentials), entry.version + 1)
+            self._keep(store_key(entry), record, None)
+            _remember(entry, credentials, record.refresh_token, record.version)
+            return _obtained(answer, credentials)
+        raise told
 
     def _keep(self, key: str, record: StoredToken, trouble: Exception | None) -> None:
         self.unsaved[key] = record
         if trouble is not None:
             _log.warning("a new token could not be stored; it is used, kept in memory and will be written later: %s", trouble)
 
-    async def flush(self) -> None:
-        """Write what could not be written, as far as the store takes it now."""
-        if self._store is None:
-            return
-        for key in tuple(self.unsaved):
+    async def flush(self, most: int | None = None) -> bool:
+        """Write what could not be written, ``most`` records if given; ``False``: the store does not take it now."""
+        for key in tuple(self.unsaved)[:most]:
+            assert self._store is not None  # else nothing is kept for it
             try:
                 await self._write_late(self._store, key)
             except (StoreUnavailable, ConfigurationError) as trouble:
                 _log.debug("token store still out of order: %s", trouble)
+                await self._hold(self._store)
+                return False
+        return True
+
+    async def _hold(self, store: TokenStore) -> None:
+        """Let the leases of what could not be written not run out."""
+        for key, lease in tuple(self._held.items()):
+            try:
+                await _bounded(store.extend(key, lease, self._lease_ttl))
+            except (StoreUnavailable, ConfigurationError):
                 return
+
+    async def aclose(self) -> None:
+        """Write what could not be written, and give everything back."""
+        if self._store is None:
+            return
+        await self.flush()
+        for key in tuple(self._held):
+            await self._release(self._store, key, self._held.pop(key))
+        await self._store.aclose()
 
     async def _write_late(self, store: TokenStore, key: str) -> None:
         record = self.unsaved.get(key)
         if record is None:
             return
         stored = await _bounded(store.load(key))
-        if stored is None or stored.expires_at < record.expires_at:
+        if stored is None or _newer(record, stored):
             there = 0 if stored is None else stored.version
-            newer = replace(record, version=there + 1)
+            newer = replace(record, version=max(record.version, there + 1))
             if not await _bounded(store.save(key, newer, replaces=there)):
-                return  # another was faster: looked at again next time
+                if self.unsaved.get(key) is record:
+                    self.unsaved[key] = self.unsaved.pop(key)  # another was faster: looked at again, after the others
+                return
         if self.unsaved.get(key) is record:
             del self.unsaved[key]
+            if (lease := self._held.pop(key, None)) is not None:
+                await self._release(store, key, lease)
 
     # The exchange itself
 
     async def _ask(
-        self, entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, stored: StoredToken | None
-    ) -> tuple[Reply, Secret | None]:
-        """The reply, and the refresh token that it was got with."""
+        self,
+        entry: Entry,
+        credentials: UserCredentials | ServiceAccountCredentials,
+        stored: StoredToken | None,
+        keep: Callable[[], Awaitable[None]] | None = None,
+    ) -> _Answer:
+        """``keep`` renews the lease, which is to outlast each single exchange."""
+        if keep is not None:
+            await keep()
         if isinstance(credentials, ServiceAccountCredentials):
-            return await self._endpoint.assert_identity(credentials, credentials.subject or entry.address), None
+            now, wall = self._clock.now(), self._clock.wall()
+            reply = await self._endpoint.assert_identity(credentials, credentials.subject or entry.address)
+            return _Answer(reply, None, now, wall)
         first: LoginRequired | None = None
         for refresh_token in _candidates(entry, credentials, stored):
+            if keep is not None and first is not None:
+                await keep()
+            now, wall = self._clock.now(), self._clock.wall()
             try:
-                return await self._endpoint.refresh(credentials, refresh_token), refresh_token
+                return _Answer(await self._endpoint.refresh(credentials, refresh_token), refresh_token, now, wall)
             except LoginRequired as error:
                 first = first or error
         assert first is not None
@@ -261,13 +339,15 @@ class Refresher:
 
 def _candidates(entry: Entry, credentials: UserCredentials, stored: StoredToken | None) -> list[Secret]:
     """Refresh tokens in the order in which they are likely to live. The later ones are tried where the first is refused."""
-    given = credentials.refresh_token
-    ours = entry.refresh_token or given
-    theirs = stored.refresh_token if stored is not None and stored.version >= entry.version else None
+    given, login = credentials.refresh_token, entry.login_of(credentials)
+    ours = (login.refresh_token if login is not None else None) or given
+    theirs = stored.refresh_token if stored is not None and (login is None or stored.version >= login.version) else None
     if theirs is None:
         order = [ours, given]
     elif stored is not None and stored.origin == fingerprint(given):
         order = [theirs, ours, given]
+    elif login is not None and login.version:  # it took the place of ours: somebody has logged in anew
+        order = [theirs, ours]
     else:  # it stems from another login: an older one if the person has just logged in again, a newer one if somebody else has
         order = [ours, theirs]
     return list(dict.fromkeys(order))
@@ -278,20 +358,44 @@ def _origin(credentials: UserCredentials | ServiceAccountCredentials) -> str:
 
 
 def _remember(entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, refresh_token: Secret | None, version: int) -> None:
-    if entry.credentials is credentials and refresh_token is not None:  # else a new login came meanwhile
-        entry.refresh_token, entry.version = refresh_token, version
+    login = entry.login_of(credentials)  # a new login may have come meanwhile: it has its own
+    if login is not None and refresh_token is not None:
+        login.refresh_token, login.version = refresh_token, version
 
 
-def _obtained(reply: Reply, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
-    missing = [scope for scope in credentials.scopes if scope not in reply.scopes] if reply.scopes else []
+def _note(entry: Entry, stored: StoredToken | None) -> None:
+    """The newest refresh token of our line is remembered, for the store may be gone when it is needed."""
+    credentials = entry.credentials
+    entry.seen = 0 if stored is None else stored.version
+    if not isinstance(credentials, UserCredentials) or stored is None or stored.origin != _origin(credentials):
+        return
+    if stored.version > entry.version:
+        _remember(entry, credentials, stored.refresh_token, stored.version)
+
+
+def _record(answer: _Answer, origin: str, version: int) -> StoredToken:
+    reply, expires_at = answer.reply, answer.wall + answer.reply.lifetime
+    refresh_token = reply.refresh_token or answer.used
+    return StoredToken(version, origin, refresh_token, reply.access_token, expires_at, reply.lifetime, reply.scopes, reply.token_type)
+
+
+def _newer(one: StoredToken, other: StoredToken) -> bool:
+    """Whose line went further. Not by the clock, which may have been set back; it decides between two that forked."""
+    return (one.version, one.expires_at) > (other.version, other.expires_at)
+
+
+def _obtained(answer: _Answer, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
+    reply = answer.reply
+    missing = [scope for scope in credentials.scopes if reply.scopes and "://" in scope and scope not in reply.scopes]
     if missing:  # a mail server's refusal will not say why: https://developers.google.com/gmail/imap/xoauth2-protocol
         _log.warning("the token endpoint granted %s, but not %s: log in again if servers refuse the token", reply.scopes, missing)
-    return Obtained(reply.access_token, reply.lifetime, reply.lifetime, reply.scopes or credentials.scopes, reply.token_type)
+    scopes = reply.scopes or credentials.scopes
+    return Obtained(reply.access_token, reply.lifetime, reply.lifetime, scopes, reply.token_type, answer.now)
 
 
 def store_key(entry: Entry) -> str:
-    """What names an identity in a store: kind, address, client, scopes. Nothing secret."""
-    return " ".join(str(part) for part in entry.identity)
+    """What names an identity in a store."""
+    return key_of(entry.identity)
 
 
 async def _bounded(operation: Awaitable[T]) -> T:

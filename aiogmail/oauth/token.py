@@ -6,7 +6,6 @@ The reply is checked before anything is replaced or stored: one page of a bad ga
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,7 +46,7 @@ class Reply:
 
     Attributes:
         access_token: the new token.
-        lifetime: how long it lives from now, in seconds; above 0, at most 86,400.
+        lifetime: how long it lives from now, in seconds; at least 1, at most 86,400.
         refresh_token: the next refresh token where the server rotates them, else ``None``.
         scopes: as granted; ``()`` where the server did not say.
         token_type: as the server wrote it.
@@ -114,13 +113,14 @@ def read_lifetime(value: object) -> float:
     """``expires_in`` in seconds.
 
     Raises:
-        BadReply: missing (it would never be refreshed), not a number, not above 0, or beyond a day.
+        BadReply: missing (it would never be refreshed), not a number, below one second, or beyond a day.
     """
     # Some servers quote the number.
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 6:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - a NaN
         raise BadReply("the reply has no usable expires_in")
-    if not 0 < value <= MAX_LIFETIME:
+    # Below a second it would be refreshed in a circle. Compared before it is converted: an int may be beyond any float.
+    if not 1 <= value <= MAX_LIFETIME:
         raise BadReply(f"the reply's expires_in is not between 1 and {MAX_LIFETIME:.0f} seconds")
     return float(value)

@@ -2,10 +2,11 @@ import asyncio
 import sys
 import threading
 import time
+import types
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from google.auth.exceptions import RefreshError, TransportError
+from google.auth.exceptions import ReauthFailError, RefreshError, TransportError
 from google.oauth2.credentials import Credentials
 
 from aiogmail.errors import AccessDenied, ConfigurationError, LoginRequired, TokenEndpointError
@@ -133,14 +134,55 @@ def test_without_a_transport_the_extra_is_named(monkeypatch):
     real(main)
 
 
-def test_google_auths_own_transport_is_the_default(monkeypatch):
-    import types
+class Requests:
+    """The library of that name, as far as it is used."""
 
+    def __init__(self):
+        self.trust_env, self.max_redirects = True, 30
+
+
+@pytest.fixture
+def transport(monkeypatch):
     request = Request()
-    monkeypatch.setitem(sys.modules, "google.auth.transport.requests", types.SimpleNamespace(Request=lambda: request))
 
+    def make(session):
+        request.session = session
+        return request
+
+    monkeypatch.setitem(sys.modules, "google.auth.transport.requests", types.SimpleNamespace(Request=make))
+    monkeypatch.setitem(sys.modules, "requests", types.SimpleNamespace(Session=Requests))
+    return request
+
+
+def test_google_auths_own_transport_is_the_default_without_the_environments_proxies_and_redirects(transport):
     async def main():
         assert (await get(google(), None)).access_token.reveal() == "ya29.google"
-        assert len(request.calls) == 1
+        assert len(transport.calls) == 1
+        assert (transport.session.trust_env, transport.session.max_redirects) == (False, 0)
+
+    real(main)
+
+
+def test_by_default_nothing_goes_to_an_endpoint_in_clear(transport):
+    async def main():
+        credentials = Credentials(None, refresh_token="1//r", client_id="c", client_secret="s", token_uri="http://idp.example/token")
+        with pytest.raises(ConfigurationError, match="would send secrets in clear"):
+            await get(credentials, None)
+        assert transport.calls == []
+
+    real(main)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "kind", "words"),
+    [
+        (Credentials("x"), ConfigurationError, "necessary fields"),
+        (Odd(ReauthFailError("Reauthentication is needed.")), LoginRequired, "sign in again: Reauthentication"),
+    ],
+)
+def test_what_a_person_must_mend_is_not_tried_again(credentials, kind, words):
+    async def main():
+        with pytest.raises(kind, match=words):
+            await get(credentials, Request())
 
     real(main)

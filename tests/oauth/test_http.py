@@ -138,7 +138,7 @@ def test_a_service_account_acts_for_the_address_by_a_signed_assertion():
             assert set(server.requests[0].form) == {"grant_type", "assertion"}
             # Not granted, and a key that the server does not know.
             other, _ = rsa_key()
-            for subject, key, kind in (("you@example.org", pem, ConfigurationError), (ME, other, LoginRequired)):
+            for subject, key, kind in (("you@example.org", pem, ConfigurationError), (ME, other, ConfigurationError)):
                 wrong = ServiceAccountCredentials(robot, key, subject=subject, token_uri=server.token_uri)
                 with pytest.raises(kind):
                     await endpoint().assert_identity(wrong, subject)

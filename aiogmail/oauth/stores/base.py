@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +11,14 @@ from aiogmail.oauth.token import MAX_LIFETIME, is_token_text
 from aiogmail.secret import Secret
 
 __all__ = ["Cipher", "StoreUnavailable", "StoredToken", "TokenStore", "fingerprint", "from_json", "to_json"]
+
+
+_FAR = 1e12
+"""Seconds since the epoch, some ten thousand years ahead. No NaN is below it, and no int beyond any float."""
+
+
+_APART = 0.05
+"""So far, as a part of a token's life, the wall clocks of machines that share a store may be apart: three minutes of an hour."""
 
 
 class StoreUnavailable(OSError):
@@ -40,7 +47,8 @@ class StoredToken:
         refresh_token: the newest of its line; ``None`` for service accounts.
         access_token: shared by all who use the store; ``None`` where it was left out.
         expires_at: when the access token dies, in seconds since the epoch.
-        lifetime: its whole life, in seconds. Where a wall clock was set back, this bounds what is believed.
+        lifetime: its whole life, in seconds. Where a wall clock was set back, this bounds what is believed; machines that
+            share a store may be a twentieth of it apart.
         scopes, token_type: as in :class:`~aiogmail.oauth.token.Token`.
     """
 
@@ -56,12 +64,15 @@ class StoredToken:
     def left(self, wall: float) -> float:
         """Seconds the access token may still be believed in, by the wall clock; not above 0: it is dead."""
         left = self.expires_at - wall
-        # More left than its whole life: the clock was set back since, and nothing is known.
-        return left if self.access_token is not None and left <= self.lifetime + 1.0 else 0.0
+        # Somewhat more left than its whole life: the clocks of two machines differ; it has its whole life at most. Much more: the
+        # clock was set back since, and nothing is known.
+        if self.access_token is None or left > self.lifetime + max(_APART * self.lifetime, 1.0):
+            return 0.0
+        return min(left, self.lifetime)
 
 
 class TokenStore(Protocol):
-    """Keeps one record per key. ``aiogmail.oauth.stores`` has four; a class of your own needs these five methods.
+    """Keeps one record per key. ``aiogmail.oauth.stores`` has four; a class of your own needs these seven methods.
 
     All may raise :class:`StoreUnavailable` (or any ``OSError``): the cache then goes on without the store, and what it could
     not write it keeps and writes later. :class:`~aiogmail.errors.ConfigurationError` says that a person must act. A record that
@@ -86,6 +97,14 @@ class TokenStore(Protocol):
 
     async def release(self, key: str, lease: object) -> None:
         """End a lease; one that has ended already is no error."""
+        ...
+
+    async def extend(self, key: str, lease: object, ttl: float) -> bool:
+        """Let a lease end ``ttl`` seconds from now instead; ``False``: it has ended already, and another may have one."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget the record, after its tokens were revoked. None there is no error."""
         ...
 
     async def aclose(self) -> None:
@@ -141,7 +160,7 @@ def from_json(value: Any) -> StoredToken:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FAR:
         raise ValueError("no number")
     return float(value)
 

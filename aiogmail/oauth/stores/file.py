@@ -7,7 +7,6 @@ are looked at before anything is read), and its own corruption (what cannot be r
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hashlib
 import json
@@ -16,19 +15,19 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from aiogmail.errors import ConfigurationError
 
 from .base import Cipher, StoredToken, StoreUnavailable, from_json, to_json
+from .worker import Worker
 
 __all__ = ["FileTokenStore", "write_private"]
 
 _log = logging.getLogger("aiogmail.oauth")
-T = TypeVar("T")
 
 _FORMAT = 1
 _SIZE_LIMIT = 64 * 1024 * 1024
@@ -40,11 +39,17 @@ if sys.platform == "win32":  # pragma: no cover - proved on POSIX systems only
 
     def _lock(fd: int) -> None:
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(fd: int) -> None:
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
 else:
     import fcntl
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 class _Lock:
@@ -58,9 +63,15 @@ class _Lock:
             self.close()
             raise
 
+    @property
+    def held(self) -> bool:
+        return self._fd >= 0
+
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            with suppress(OSError):
+                _unlock(fd)  # a child that was forked meanwhile has the descriptor too
             os.close(fd)
 
     def __del__(self) -> None:
@@ -76,7 +87,7 @@ class FileTokenStore:
     of its process at once. Not for network file systems, whose locks differ. Each write rewrites the file: it is meant for up
     to some hundred accounts; beyond that use :class:`RedisTokenStore`.
 
-    Its file operations run in the event loop's default executor.
+    Its file operations run in one thread of the event loop's default executor, one at a time.
 
     Args:
         path: the file. Its folder is made if missing, and must be nobody else's to read: others could otherwise see whose
@@ -96,27 +107,36 @@ class FileTokenStore:
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigurationError(f"path: expected a file name, got {path!r}: {error}") from None
         self._cipher = cipher
+        self._worker = Worker(str(self._path))
 
     def __repr__(self) -> str:
         return f"FileTokenStore({str(self._path)!r})"
 
     async def load(self, key: str) -> StoredToken | None:
         """See :class:`TokenStore`."""
-        return await _in_executor(lambda: self._load(key))
+        return await self._worker.run(lambda: self._load(key))
 
     async def save(self, key: str, token: StoredToken, *, replaces: int) -> bool:
         """See :class:`TokenStore`. On return the record has reached the disk."""
-        return await _in_executor(lambda: self._save(key, token, replaces))
+        return await self._worker.run(lambda: self._save(key, token, replaces))
 
     async def acquire(self, key: str, ttl: float) -> object | None:  # noqa: ARG002 - the system ends a dead process's lock
         """See :class:`TokenStore`."""
         name = hashlib.sha256(key.encode()).hexdigest()[:16]
-        return await _in_executor(lambda: self._try_lock(f"{self._path.name}.{name}.lock"))
+        return await self._worker.run(lambda: self._try_lock(f"{self._path.name}.{name}.lock"))
 
     async def release(self, key: str, lease: object) -> None:  # noqa: ARG002 - the lease knows its file
         """See :class:`TokenStore`."""
         if isinstance(lease, _Lock):
             lease.close()
+
+    async def extend(self, key: str, lease: object, ttl: float) -> bool:  # noqa: ARG002 - the system knows who lives
+        """See :class:`TokenStore`."""
+        return isinstance(lease, _Lock) and lease.held
+
+    async def delete(self, key: str) -> None:
+        """See :class:`TokenStore`."""
+        await self._worker.run(lambda: self._delete(key))
 
     async def aclose(self) -> None:
         """Nothing is kept open."""
@@ -144,12 +164,28 @@ class FileTokenStore:
                     sound = False
             if current != replaces:
                 return False
-            if not sound:
-                self._set_aside()
+            aside = None if sound else self._set_aside()
             tokens[key] = to_json(token)
-            data = json.dumps({"version": _FORMAT, "tokens": tokens}, indent=1).encode()
-            write_private(self._path, data if self._cipher is None else self._cipher.encrypt(data))
+            try:
+                self._write(tokens)
+            except BaseException:
+                if aside is not None:
+                    aside.unlink()  # the file itself is still there: one name is enough
+                raise
+            if aside is not None:
+                _log.error("%s: the damaged token file is kept as %s", self._path, aside.name)
         return True
+
+    def _delete(self, key: str) -> None:
+        self._check_folder()
+        with self._write_lock():
+            tokens, _sound = self._read()
+            if tokens.pop(key, None) is not None:
+                self._write(tokens)
+
+    def _write(self, tokens: dict[str, Any]) -> None:
+        data = json.dumps({"version": _FORMAT, "tokens": tokens}, indent=1).encode()
+        write_private(self._path, data if self._cipher is None else self._cipher.encrypt(data))
 
     def _read(self) -> tuple[dict[str, Any], bool]:
         """All records as they stand, and whether the file could be read."""
@@ -197,10 +233,10 @@ class FileTokenStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(folder.stat(), folder, "chmod 700", folder=True)
 
-    def _set_aside(self) -> None:
+    def _set_aside(self) -> Path:
         aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
         os.link(self._path, aside)  # the old content keeps a name when the new one takes its place
-        _log.error("%s: the damaged token file is kept as %s", self._path, aside.name)
+        return aside
 
     def _try_lock(self, name: str) -> _Lock | None:
         self._check_folder()
@@ -224,13 +260,15 @@ class FileTokenStore:
             lock.close()
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Put a file in place whole or not at all, readable by its owner only. One writer at a time; blocks.
+def write_private(path: Path, data: bytes, suffix: str = "") -> None:
+    """Put a file in place whole or not at all, readable by its owner only; blocks.
+
+    One writer at a time, or each with a ``suffix`` of its own for the new file until it takes its name.
 
     Raises:
         OSError: the old file, if there was one, is untouched.
     """
-    new = path.with_name(f"{path.name}.tmp")
+    new = path.with_name(f"{path.name}{suffix}.tmp")
     with suppress(FileNotFoundError):
         new.unlink()  # left by a process that was killed
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600)
@@ -265,7 +303,3 @@ def _check_owner(status: os.stat_result, path: Path, mend: str, *, folder: bool)
             f"path: others may use the {kind} {str(path)!r} (mode {stat.S_IMODE(status.st_mode):04o}): tokens need a {kind} "
             f"of their own; {mend} {str(path)!r} if nobody else needs it"
         )
-
-
-async def _in_executor(work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, work)

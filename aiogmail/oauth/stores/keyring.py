@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +13,7 @@ from typing import Any, TypeVar
 from aiogmail.errors import ConfigurationError
 
 from .base import StoredToken, StoreUnavailable, from_json, to_json
+from .worker import Worker
 
 __all__ = ["KeyringTokenStore"]
 
@@ -32,8 +31,8 @@ class KeyringTokenStore:
     processes may refresh at the same time: with Google that costs one request, with a server that rotates refresh tokens use
     :class:`FileTokenStore`. An access token too long for a keyring is left out; it is refreshed at the next start.
 
-    A keyring may ask the person to unlock it; its calls run in the event loop's default executor, one at a time, and one that
-    takes longer than five seconds counts as out of order.
+    A keyring may ask the person to unlock it; its calls run in one thread of the event loop's default executor, one at a time.
+    While one takes longer than five seconds the keyring counts as out of order.
 
     Args:
         service: the name under which the keyring lists the records.
@@ -52,7 +51,7 @@ class KeyringTokenStore:
         if not isinstance(service, str) or not service:
             raise ConfigurationError(f"service: expected a name, got {service!r}")
         self._service = service
-        self._one_at_a_time = threading.Lock()
+        self._worker = Worker("keyring")
         self._leases: dict[str, object] = {}
 
     def __repr__(self) -> str:
@@ -76,11 +75,19 @@ class KeyringTokenStore:
         if self._leases.get(key) is lease:
             del self._leases[key]
 
+    async def extend(self, key: str, lease: object, ttl: float) -> bool:  # noqa: ARG002 - leases of this process have no end
+        """See :class:`TokenStore`."""
+        return self._leases.get(key) is lease
+
+    async def delete(self, key: str) -> None:
+        """See :class:`TokenStore`."""
+        await self._run(partial(self._delete, key))
+
     async def aclose(self) -> None:
         """Nothing is kept open."""
 
     async def _run(self, work: Callable[[], T]) -> T:
-        outcome = await asyncio.get_running_loop().run_in_executor(None, self._guarded, work)
+        outcome = await self._worker.run(partial(self._guarded, work))
         if isinstance(outcome, ConfigurationError | StoreUnavailable):
             raise outcome
         return outcome
@@ -89,13 +96,16 @@ class KeyringTokenStore:
 
     def _guarded(self, work: Callable[[], T]) -> T | ConfigurationError | StoreUnavailable:
         """Errors are values, so that no frame of a keyring is in anybody's traceback."""
-        with self._one_at_a_time:
-            try:
-                return work()
-            except self._errors.NoKeyringError:
-                return ConfigurationError("KeyringTokenStore: this machine has no keyring; use FileTokenStore(path)")
-            except Exception as error:  # noqa: BLE001 - backends raise what they like
-                return StoreUnavailable(f"keyring: {type(error).__name__}: {error}")
+        try:
+            return work()
+        except self._errors.NoKeyringError:
+            return ConfigurationError("KeyringTokenStore: this machine has no keyring; use FileTokenStore(path)")
+        except Exception as error:  # noqa: BLE001 - backends raise what they like
+            return StoreUnavailable(f"keyring: {type(error).__name__}: {error}")
+
+    def _delete(self, key: str) -> None:
+        if self._keyring.get_password(self._service, key) is not None:
+            self._keyring.delete_password(self._service, key)
 
     def _load(self, key: str) -> StoredToken | None:
         text = self._keyring.get_password(self._service, key)

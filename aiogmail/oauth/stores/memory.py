@@ -43,5 +43,13 @@ class MemoryTokenStore:
         if self._leases.get(key) is lease:
             del self._leases[key]
 
+    async def extend(self, key: str, lease: object, ttl: float) -> bool:  # noqa: ARG002 - as above
+        """See :class:`TokenStore`."""
+        return self._leases.get(key) is lease
+
+    async def delete(self, key: str) -> None:
+        """See :class:`TokenStore`."""
+        self._records.pop(key, None)
+
     async def aclose(self) -> None:
         """Nothing to give up: the records stay."""

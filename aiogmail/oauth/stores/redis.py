@@ -30,6 +30,14 @@ if version ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'data', ARGV[3])
 return 1
 """
+# By its very bytes: another process may have set it aside and written a good one meanwhile.
+_SET_ASIDE = """
+if redis.call('TYPE', KEYS[1])['ok'] == 'hash' and (redis.call('HGET', KEYS[1], 'data') or '') ~= ARGV[1] then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('RENAME', KEYS[1], KEYS[2])
+return 1
+"""
+_EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
@@ -83,8 +91,9 @@ class RedisTokenStore:
             if str(record.version).encode() != version:
                 raise ValueError("its two versions differ")
         except ValueError as error:
-            _log.error("redis: the record of %r is damaged (%s); it counts as none, and is kept under another name", key, error)
-            await self._ask(self._open().rename(name, f"{name}:damaged-{time.time_ns()}"))
+            aside = f"{name}:damaged-{time.time_ns()}"
+            if await self._ask(self._open().eval(_SET_ASIDE, 2, name, aside, data or b"")):
+                _log.error("redis: the record of %r is damaged (%s); it counts as none, and is kept under another name", key, error)
             return None
         return record
 
@@ -103,6 +112,14 @@ class RedisTokenStore:
     async def release(self, key: str, lease: object) -> None:
         """See :class:`TokenStore`."""
         await self._ask(self._open().eval(_RELEASE, 1, f"{self._name(key)}:lease", str(lease)))
+
+    async def extend(self, key: str, lease: object, ttl: float) -> bool:
+        """See :class:`TokenStore`."""
+        return bool(await self._ask(self._open().eval(_EXTEND, 1, f"{self._name(key)}:lease", str(lease), max(1, round(ttl * 1000)))))
+
+    async def delete(self, key: str) -> None:
+        """See :class:`TokenStore`."""
+        await self._ask(self._open().delete(self._name(key)))
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -50,6 +50,26 @@ async def gives_a_lease_to_one_at_a_time(store):
     await store.release("another key", other)
 
 
+async def extends_a_lease_that_is_held_and_no_other(store):
+    lease = await store.acquire(KEY, 30.0)
+    assert await store.extend(KEY, lease, 60.0)
+    await store.release(KEY, lease)
+    assert not await store.extend(KEY, lease, 60.0)
+    other = await store.acquire(KEY, 30.0)
+    assert not await store.extend(KEY, lease, 60.0)
+    await store.release(KEY, other)
+
+
+async def forgets_what_is_deleted(store):
+    await store.delete(KEY)
+    assert await store.save(KEY, RECORD, replaces=0)
+    assert await store.save("another key", RECORD, replaces=0)
+    await store.delete(KEY)
+    assert await store.load(KEY) is None
+    assert await store.load("another key") == RECORD
+    assert await store.save(KEY, RECORD, replaces=0)
+
+
 async def works_again_after_it_was_closed(store):
     assert await store.save(KEY, RECORD, replaces=0)
     await store.aclose()
@@ -63,4 +83,6 @@ CLAIMS = [
     keeps_identities_apart,
     gives_a_lease_to_one_at_a_time,
     works_again_after_it_was_closed,
+    extends_a_lease_that_is_held_and_no_other,
+    forgets_what_is_deleted,
 ]

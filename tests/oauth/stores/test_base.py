@@ -50,6 +50,8 @@ def test_no_life_is_believed_that_a_wall_clock_set_back_would_add():
     assert record.left(9_999.0) == 1.0
     assert record.left(12_000.0) == -2000.0
     assert record.left(6_400.0) == 3600.0
+    assert record.left(6_300.0) == 3600.0  # another machine's clock, which is 100 s behind
+    assert record.left(6_200.0) == 0.0
     assert record.left(2_800.0) == 0.0  # more left than it ever had
     assert StoredToken(1, "", Secret("r"), None, 10_000.0, 3600.0).left(9_000.0) == 0.0
 

@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 
 from aiogmail.errors import ConfigurationError
 from aiogmail.oauth import RedisTokenStore, StoreUnavailable
+from aiogmail.oauth.stores import redis as module
 from tests.oauth.harness import real
 from tests.oauth.redisserver import RedisServer
 from tests.oauth.stores.contract import CLAIMS, KEY, RECORD
@@ -221,3 +222,23 @@ def test_without_redis_installed_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'aiogmail\[redis\]'"):
         RedisTokenStore("redis://localhost")
+
+
+def test_a_damaged_record_is_set_aside_once_and_never_the_good_one_that_another_wrote_meanwhile(redis_server, raw):
+    raw.ping()  # its connection is not this test's
+
+    async def test(store):
+        assert await store.save(KEY, RECORD, replaces=0)
+        (name,) = raw.keys("*")
+        raw.hset(name, "data", "garbage")
+        stores = [RedisTokenStore(redis_server.url) for _ in range(8)]
+        assert await asyncio.gather(*(other.load(KEY) for other in stores)) == [None] * 8
+        assert len(raw.keys("*damaged*")) == 1
+        assert await store.save(KEY, RECORD, replaces=0)
+        # One who read the damage, and was held up until another had mended it.
+        assert not await store._ask(store._open().eval(module._SET_ASIDE, 2, name, f"{name.decode()}:damaged-x", b"garbage"))
+        assert await store.load(KEY) == RECORD
+        for other in stores:
+            await other.aclose()
+
+    with_store(redis_server, test)
