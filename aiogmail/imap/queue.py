@@ -316,14 +316,16 @@ class CommandQueue:
     def _write_blocks(self) -> None:
         while self._blocks and not self._write_paused:
             self._link.write(self._blocks.popleft())
-            self._mark_progress()
+            if self._blocks:
+                self._renew(self._writer, self._timeouts.append_block)
         pending = self._writer
         if pending is not None and not self._blocks:
             if pending.left:
                 pending.waiting = True
+                self._renew(pending, self._timeouts.command)
             else:
                 self._writer = None
-                self._mark_progress()
+                self._renew(pending, pending.command.patience(self._timeouts))
 
     def _interrupt(self) -> None:
         """Others wait: a command that would go on for ever (IDLE) ends itself."""
@@ -357,7 +359,8 @@ class CommandQueue:
             if pending is not writer and (answer := pending.command.answer(response)) is not False:
                 if isinstance(answer, bytes):
                     self._link.write(answer + b"\r\n")
-                self._start_timer()
+                else:
+                    self._start_timer()
                 return
         self._link.fail(ProtocolError(f"{self._name}: the server asked for more (+) and no command waits for that"))
 
@@ -371,11 +374,13 @@ class CommandQueue:
             return
         if pending is self._writer:  # NO or BAD instead of the continuation: the literal is not wanted
             self._writer = None
+        oldest = next(iter(self._flight.values())) is pending
         del self._flight[response.tag]
         if self._rivals:
             pairs = itertools.combinations(self._flight.values(), 2)
             self._rivals = any(one.command.rivals(other.command) for one, other in pairs)
-        self._start_timer()
+        if oldest:  # the others' time begins when their turn with the server comes
+            self._start_timer()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)
         self._settle(pending, response)
@@ -417,12 +422,11 @@ class CommandQueue:
             self._timer.cancel()
             self._timer = None
 
-    def _mark_progress(self) -> None:
-        """A block of a long message was taken, or its last byte was handed over: the deadline begins anew."""
-        writer = self._writer
-        if writer is not None and len(self._flight) == 1 and self._timer is not None and self._blocks:
+    def _renew(self, pending: Pending[Any] | None, patience: float | None) -> None:
+        """A part of a command was handed over: its deadline begins anew, if it is the oldest and has one."""
+        if pending is not None and patience is not None and next(iter(self._flight.values()), None) is pending:
             self._stop_timer()
-            self._timer = self._loop.call_later(self._timeouts.append_block, self._expired, writer, self._timeouts.append_block)
+            self._timer = self._loop.call_later(patience, self._expired, pending, patience)
 
     def _expired(self, pending: Pending[Any], waited: float) -> None:
         self._timer = None

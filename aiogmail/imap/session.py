@@ -113,13 +113,10 @@ class ImapSession:
             readonly: EXAMINE.
             uidvalidity: what it must be; if it is another the connection ends with :class:`MailboxChanged`.
         """
-        pending = self.submit(Select(mailbox, readonly=readonly, uidvalidity=uidvalidity))
-        pending.future.add_done_callback(self._selected)
-        return pending
+        return self.submit(Select(mailbox, readonly=readonly, uidvalidity=uidvalidity, on_selected=self._selected))
 
-    def _selected(self, future: asyncio.Future[MailboxState]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self.state = future.result()
+    def _selected(self, state: MailboxState) -> None:
+        self.state = state
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 

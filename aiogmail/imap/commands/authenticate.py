@@ -58,6 +58,8 @@ class Authenticate(Command[frozenset[str] | None]):
         if not self._sent:
             self._sent = True
             return self._response.reveal().encode("ascii")
+        if self.challenge is not None:
+            return False  # it was answered once: a server that asks again and again is left
         try:
             challenge = base64.b64decode(continuation.challenge, validate=True)
         except (binascii.Error, ValueError):

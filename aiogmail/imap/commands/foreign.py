@@ -46,6 +46,7 @@ READS = frozenset(
 )
 """They may be on the wire together, but two of a kind not: their lines could not be told apart."""
 
+_BY_NUMBER = frozenset(["FETCH", "SEARCH", "SORT", "THREAD"])
 _HARMLESS = READS | {"AUTHENTICATE", "CHECK", "ENABLE", "EXAMINE", "LOGIN", "LOGOUT", "NOOP", "SELECT"}
 _ALSO = {"EXPUNGE": (b"VANISHED",), "QUOTA": (b"QUOTAROOT",), "SEARCH": (b"ESEARCH",)}
 _NUMBERED = re.compile(rb"[0-9]+ (FETCH|EXPUNGE)\b", re.IGNORECASE)
@@ -97,7 +98,9 @@ class Foreign(Command[Reply]):
         self.verb = verb
         self.name = f"UID {verb}" if uid else verb
         self.effect = Effect.PURE if verb in _HARMLESS else Effect.NEVER
-        self.waits = self.blocks = verb not in READS
+        self.blocks = verb not in READS
+        # A message number is sure only while nothing is on the wire that may be answered with EXPUNGE (RFC 9051 section 5.5).
+        self.waits = self.blocks or (verb in _BY_NUMBER and not uid)
         self.lane = wants or verb
         self.bulk = verb in ("APPEND", "FETCH", "SEARCH", "SORT", "THREAD", "LIST", "LSUB")
         self.droppable = _is_small(verb, arguments)

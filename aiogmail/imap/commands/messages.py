@@ -100,9 +100,12 @@ class Copied:
     uids: dict[int, int]
 
 
-def _copied(code: ResponseCode | None) -> Copied | None:
+def _copied(code: ResponseCode | None, asked: UidSet) -> Copied | None:
     if code is None or code.name != "COPYUID" or not isinstance(code.args[0], int):
         return None
+    source, copies = code.args[1], code.args[2]
+    if not isinstance(source, UidSet) or not isinstance(copies, UidSet) or len(source) != len(copies) or source - asked:
+        return None  # of messages nobody asked to copy: a few octets can name billions
     pairs: Iterator[tuple[int, int]] = iter(code.uid_pairs())
     return Copied(code.args[0], dict(pairs))
 
@@ -127,13 +130,13 @@ class UidCopy(Command[Copied | None]):
 
     def take(self, response: Response) -> bool:
         # MOVE tells COPYUID in an untagged OK (RFC 6851); Gmail tells it in the tagged one.
-        if isinstance(response, Status) and (copied := _copied(response.code)) is not None:
+        if isinstance(response, Status) and (copied := _copied(response.code, self._uids)) is not None:
             self._copied = copied
             return True
         return False
 
     def finish(self, tagged: Tagged) -> Copied | None:
-        return _copied(tagged.code) or self._copied
+        return _copied(tagged.code, self._uids) or self._copied
 
 
 class UidMove(UidCopy):

@@ -30,7 +30,8 @@ class UidSearch(Command[UidSet]):
         self._criteria = tuple(criteria)
         self._esearch = esearch
         self._charset = charset
-        self._found = UidSet()
+        self._numbers: list[int] = []
+        self._ranges: list[range] = []
 
     @property
     def concurrent(self) -> bool:  # type: ignore[override]  # an ESEARCH names its command, a SEARCH does not
@@ -47,14 +48,14 @@ class UidSearch(Command[UidSet]):
     def take(self, response: Response) -> bool:
         if isinstance(response, Search):
             # Servers may answer in several SEARCH lines: they add up (RFC 9051 section 7.3.4 obsoletes, does not forbid).
-            self._found |= UidSet(response.numbers)
+            self._numbers.extend(response.numbers)
             return True
         if isinstance(response, Esearch) and response.tag in (None, self.tag):
             found = response.items.get("ALL")
             if isinstance(found, UidSet):
-                self._found |= found
+                self._ranges.extend(range(first, last + 1) for first, last in found.ranges)
             return True
         return False
 
     def finish(self, tagged: Tagged) -> UidSet:
-        return self._found
+        return UidSet([*self._numbers, *self._ranges])

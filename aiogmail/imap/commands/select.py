@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,11 +47,20 @@ class Select(Command[MailboxState]):
         mailbox: its name, in Unicode.
         readonly: EXAMINE it.
         uidvalidity: what it must be, because UIDs are known already; ``None``: any.
+        on_selected: called with the state before anything that came behind the reply is looked at.
     """
 
     droppable = False
 
-    def __init__(self, mailbox: str, *, readonly: bool, uidvalidity: int | None = None) -> None:
+    def __init__(
+        self,
+        mailbox: str,
+        *,
+        readonly: bool,
+        uidvalidity: int | None = None,
+        on_selected: Callable[[MailboxState], None] | None = None,
+    ) -> None:
+        self._on_selected = on_selected
         self._mailbox = mailbox
         self._readonly = readonly
         self._expected = uidvalidity
@@ -100,7 +109,9 @@ class Select(Command[MailboxState]):
                 connection_lost=True,
             )
         if tagged.code is not None and tagged.code.name in ("READ-ONLY", "READ-WRITE"):
-            return replace(self._state, readonly=tagged.code.name == "READ-ONLY")
+            self._state = replace(self._state, readonly=tagged.code.name == "READ-ONLY")
+        if self._on_selected is not None:
+            self._on_selected(self._state)
         return self._state
 
     def refuse(self, tagged: Tagged) -> GmailError:

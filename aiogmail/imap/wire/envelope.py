@@ -107,7 +107,7 @@ class Envelope:
 
     def _literals_from(self, match: re.Match[bytes], group: int) -> Iterator[bytes]:
         """The literals from the first in this group on."""
-        return itertools.islice(self._literals, match.string.count(b"\r\n", 0, match.start(group)), None)
+        return itertools.islice(self._literals, match.string.count(b"\r\n", 0, match.start(group)), None) if self._literals else iter(())
 
     def addresses(self, index: int) -> tuple[Address, ...]:
         """The address field at this place, from 2 (from) to 7 (bcc)."""

@@ -1,5 +1,6 @@
 """Each command: how it is written, what it takes of the reply, what its result is, and whether it may be run again."""
 
+import asyncio
 import datetime as dt
 
 import pytest
@@ -18,18 +19,20 @@ from aiogmail.imap.commands import (
     NamespaceCommand,
     Noop,
     Rename,
+    Select,
     StatusCommand,
     Subscribe,
     UidCopy,
     UidExpunge,
     UidFetch,
     UidMove,
+    UidSearch,
     UidStore,
     Unselect,
     Unsubscribe,
 )
 from aiogmail.imap.uidset import UidSet
-from aiogmail.imap.wire import Exists, Expunge, LiteralMode
+from aiogmail.imap.wire import Atom, Exists, Expunge, LiteralMode, ResponseParser
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 from tests.imap.link import Wire
@@ -164,6 +167,67 @@ def test_copy_and_move_tell_the_new_uids_wherever_the_server_says_them():
     assert result is None
 
 
+def test_copies_of_messages_nobody_asked_for_are_not_believed():
+    """A few octets can name four billion messages."""
+    for code in ("1 1:4294967295 1:4294967295", "1 1:2 1:2", "1 1 1:2"):
+        result, _ = spoken(UidCopy(UidSet(1), "x"), f"* OK [COPYUID {code}] ok\r\nA1 OK done\r\n", b"A1 UID COPY 1 x\r\n")
+        assert result is None
+
+
+def test_a_search_in_many_lines_is_put_together_once():
+    result, _ = spoken(
+        UidSearch((Atom("ALL"),), esearch=False),
+        "".join(f"* SEARCH {uid}\r\n" for uid in range(1, 20_000, 2)) + "A1 OK\r\n",
+        b"A1 UID SEARCH ALL\r\n",
+    )
+    assert len(result) == 10_000
+
+
+def test_the_time_of_the_oldest_command_is_not_renewed_by_answers_to_others():
+    async def main():
+        wire = Wire(timeouts=Timeouts(first_byte=0.1))
+        wire.queue.submit(UidFetch(UidSet(1), ("FLAGS",), list.clear))
+        for number in range(2, 8):
+            wire.queue.submit(Noop())
+            await asyncio.sleep(0.03)
+            if wire.failed:
+                break
+            wire.queue.process(ResponseParser().feed(f"A{number} OK\r\n".encode()))
+        assert isinstance(wire.failed[0], errors.TimedOut)
+
+    run(main())
+
+
+def test_an_append_has_its_own_deadlines():
+    async def main():
+        wire = Wire(timeouts=Timeouts(append_block=0.05, append_final=10.0, command=10.0))
+        appended = wire.queue.submit(Append("x", b"y" * 300_000))
+        wire.say("+ go\r\n")
+        await asyncio.sleep(0.15)
+        assert not wire.failed, "all of it was handed over: it is the server's turn now"
+        wire.say("A1 OK\r\n")
+        await appended.future
+
+        silent = Wire(timeouts=Timeouts(command=0.05))
+        silent.queue.submit(Append("x", b"y" * 300_000))
+        await asyncio.sleep(0.1)
+        assert isinstance(silent.failed[0], errors.TimedOut), "a server that never asks for the message is not waited for as for its reply"
+
+    run(main())
+
+
+def test_what_the_server_tells_behind_a_select_is_newer():
+    async def main():
+        wire = Wire()
+        states = []
+        wire.queue.submit(Select("INBOX", readonly=False, on_selected=states.append))
+        wire.say("* 10 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\nA1 OK [READ-WRITE] done\r\n* 11 EXISTS\r\n")
+        assert [state.exists for state in states] == [10]
+        assert [type(one) for one in wire.unsolicited] == [Exists]
+
+    run(main())
+
+
 def test_append_waits_for_the_server_and_tells_the_uid():
     async def main():
         wire = Wire()
@@ -277,8 +341,6 @@ def test_idle_is_ended_by_who_began_it_or_by_cancelling():
 
 def test_an_idle_has_no_deadline_but_its_done_has():
     async def main():
-        import asyncio
-
         wire = Wire(timeouts=Timeouts(command=0.05, idle_done=0.05))
         idle = wire.queue.submit(Idle())
         wire.say("+ idling\r\n")
