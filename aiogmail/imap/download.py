@@ -13,7 +13,7 @@ from aiogmail.errors import CommandError, ProtocolError, StateError
 from aiogmail.ports import Effect, Runner
 
 from .commands import UidFetch
-from .queue import Pending
+from .pending import Pending
 from .session import ImapSession
 from .uidset import UidSet
 from .wire import Fetch

@@ -20,7 +20,7 @@ from aiogmail.ports import Effect, Runner
 from .commands import MailboxState, UidFetch
 from .connection import Connection
 from .models import Message
-from .queue import Pending
+from .pending import Pending
 from .session import ImapSession
 from .uidset import UidSet
 from .windows import Windows

@@ -15,8 +15,8 @@ from .commands.foreign import Foreign, ForeignIdle, Line, Reply, lines_of
 from .connection import Connection
 from .dialect import Dialect, values_of
 from .door import STOP, CommandTimedOut, aioimaplib, translated
+from .pending import Pending
 from .pushes import Pushes
-from .queue import Pending
 from .wire import Capability, Response, Status, Tagged
 
 __all__ = ["ImapProtocol"]

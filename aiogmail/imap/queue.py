@@ -11,74 +11,23 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 
 from .commands import Command, bye_error
+from .pending import Link, Pending
 from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
 
-__all__ = ["CommandQueue", "Link", "Pending"]
+__all__ = ["CommandQueue"]
 
 log = logging.getLogger("aiogmail.imap")
 
 T = TypeVar("T")
 
 _BLOCK = 64 * 1024
-
-
-class Link(Protocol):
-    """What the queue needs of the connection below it."""
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Hand bytes to the transport."""
-        ...
-
-    def fail(self, error: GmailError) -> None:
-        """Abort the connection for this reason, and call :meth:`CommandQueue.fail` with it."""
-        ...
-
-    def regulate(self) -> None:
-        """Decide anew whether to hold back the socket: somebody else waits now."""
-        ...
-
-    def received(self) -> int:
-        """Bytes that have arrived so far."""
-        ...
-
-    def was_reading_paused(self) -> bool:
-        """Whether we ourselves held back the socket at any time since this was last asked."""
-        ...
-
-
-class Pending(Generic[T]):
-    """A command with its place in the queue and the future of its result."""
-
-    __slots__ = ("abandoned", "command", "future", "handed", "left", "riders", "tag", "waiting")
-
-    def __init__(self, command: Command[T], future: asyncio.Future[T]) -> None:
-        self.command = command
-        self.future = future
-        self.tag = ""
-        self.left: deque[tuple[bytes | memoryview, ...]] = deque()
-        """Segments not handed to the transport yet; between two of them the server says ``+``."""
-        self.waiting = False
-        """For that ``+``."""
-        self.handed = False
-        """Whether a byte of it was handed to the transport."""
-        self.abandoned = False
-        """The caller went away; the reply is read and dropped."""
-        self.riders: list[Pending[Any]] = []
-        """Commands that are done in the same run as this one, and get their share of its rows."""
-
-    def take(self, response: Response) -> bool:
-        """Whether the response is this command's, or one of its riders'; each gets what it asked for."""
-        taken = self.command.take(response)
-        for rider in self.riders:
-            taken = rider.command.take(response) or taken
-        return taken
 
 
 class CommandQueue:

@@ -15,8 +15,8 @@ from aiogmail.ports import Credential, CredentialSource
 from aiogmail.settings import Settings
 
 from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Select
+from .pending import Pending
 from .protocol import ImapProtocol
-from .queue import Pending
 from .wire import Exists, Expunge, LiteralMode, Response, Status
 
 __all__ = ["ImapSession"]
