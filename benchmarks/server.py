@@ -74,11 +74,11 @@ class Replay:
             stream.sendall(b"+ idling\r\n")
             lines.readline()  # type: ignore[attr-defined]
         else:
-            stream.sendall(self._untagged(verb, rest))
+            stream.sendall(self._untagged(tag, verb, rest))
         status = b"OK [READ-WRITE] Success" if verb in (b"SELECT", b"EXAMINE") else b"OK Success"
         stream.sendall(tag + b" " + status + b"\r\n")
 
-    def _untagged(self, verb: bytes, rest: bytes) -> bytes:
+    def _untagged(self, tag: bytes, verb: bytes, rest: bytes) -> bytes:
         if verb in (b"CAPABILITY", b"LOGIN", b"AUTHENTICATE"):
             return b"* CAPABILITY " + CAPABILITIES + b"\r\n"
         if verb in (b"SELECT", b"EXAMINE"):
@@ -94,7 +94,7 @@ class Replay:
             asked = _UIDS.search(rest)
             first, last = (self._number(asked[1]), self._number(asked[2])) if asked else (1, self._count)
             if rest.upper().startswith(b"RETURN"):
-                return b'* ESEARCH (TAG "x") UID ALL %d:%d\r\n' % (first, last)
+                return b'* ESEARCH (TAG "%b") UID ALL %d:%d\r\n' % (tag, first, last)
             return b"* SEARCH " + b" ".join(b"%d" % uid for uid in range(first, last + 1)) + b"\r\n"
         if verb == b"LIST":
             return b'* LIST (\\HasNoChildren) "/" "INBOX"\r\n'
