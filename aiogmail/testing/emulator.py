@@ -88,7 +88,12 @@ class GmailEmulator:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except ExceptionGroup as crashes:
+            if error is None:
+                raise
+            error.add_note(f"{crashes}: {crashes.exceptions!r}")
 
     def bind(self, *, in_memory: bool = False) -> None:
         """Take the ports before there is a loop, so that :attr:`settings` can be asked for; :meth:`start` does it otherwise.
@@ -175,12 +180,16 @@ class GmailEmulator:
             server.close()
 
     def _channel(self, serve: Serve) -> Channel:
-        channel = Channel(serve, self.hub.faults.shape, self.hub.random.getrandbits(32))
+        channel = Channel(serve, self.hub.faults.shape, self.hub.random.getrandbits(32), self.hub.crashed)
         self._channels.add(channel)
         return channel
 
     async def aclose(self) -> None:
-        """End every connection and stop listening. What happened stays in the ledgers."""
+        """End every connection and stop listening. What happened stays in the ledgers.
+
+        Raises:
+            ExceptionGroup: commands ran into exceptions that nobody foresaw: faults of the emulator's own.
+        """
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
             server.close()
@@ -192,6 +201,9 @@ class GmailEmulator:
             await asyncio.wait(tasks)
         for server in servers:
             await server.wait_closed()
+        crashes, self.hub.crashes = self.hub.crashes, []
+        if crashes:
+            raise ExceptionGroup("GmailEmulator: commands crashed", crashes)
 
     def unbind(self) -> None:
         """Give back ports that were taken by :meth:`bind` and never served."""

@@ -36,6 +36,7 @@ class Hub:
         refused_recipients: address → the reply that its RCPT gets, such as ``"550 5.1.1 No such user"``.
         tokens: grants and access tokens.
         channels: the open connections.
+        crashes: what nobody foresaw.
         tasks: what runs beside the connections, such as a Sent copy on its way.
     """
 
@@ -50,6 +51,7 @@ class Hub:
         self.refused_recipients: dict[str, str] = {}
         self.channels: set[Channel] = set()
         self.timers: set[asyncio.TimerHandle] = set()
+        self.crashes: list[Exception] = []
         self.make_credentials: Callable[[str], Any] = lambda _: None
 
     # Time
@@ -121,6 +123,10 @@ class Hub:
         if found is not None and found.action in {"bye", "bye_open"} and not found.text:
             return replace(found, text=_FAREWELLS.get(record.protocol, ""))
         return found
+
+    def crashed(self, error: Exception) -> None:
+        """A command ran into an exception that nobody foresaw: the emulator's own fault, raised when it is closed."""
+        self.crashes.append(error)
 
     # Logins
 

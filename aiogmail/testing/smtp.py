@@ -26,6 +26,8 @@ _IDLE = "idle"
 _MAIL = re.compile(r"FROM: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
 _RCPT = re.compile(r"TO: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
 _ADDRESS = re.compile(r'(?:[^\s@<>"\x00-\x1f]+|"(?:[^"\\\x00-\x1f]|\\.)*")@[^\s@<>()\[\]\\,;:]+(?:\.[^\s@<>()\[\]\\,;:]+)+')
+_SIZE = re.compile(r"[0-9]{1,20}")
+_BDAT = re.compile(r"([0-9]{1,10})( LAST)?", re.IGNORECASE)
 _PARAMS = {"SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"}
 _MAX_UNKNOWN = 10
 _COMMANDS = frozenset(
@@ -77,6 +79,7 @@ class SmtpSession:
         self.envelope: Envelope | None = None
         self.unknown = self.failed_logins = self.taken = 0
         self.quitting = False
+        self._gate = Gate(channel, None)
         self._expiry: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -100,6 +103,7 @@ class SmtpSession:
         await gate.open(0)
         if not await gate.before():
             self.say("220 smtp.gmail.com ESMTP")
+        await gate.after()
         while not self.quitting:
             self._arm_idle()
             line = await self.channel.read_line(16 * 1024)
@@ -118,22 +122,31 @@ class SmtpSession:
         verb, _, rest = text.partition(" ")
         verb = verb.upper()
         name = "MESSAGE" if verb == "BDAT" and rest.upper().endswith("LAST") else verb
-        gate = Gate(self.channel, self.hub.fault(self.record, name))
+        gate = self._gate = Gate(self.channel, self.hub.fault(self.record, name))
         await gate.open(len(line))
+        chunk = await self._chunk(rest) if verb == "BDAT" else b""
         self.hub.saw(self.record, name, "AUTH …" if verb == "AUTH" else text)
-        if verb not in _COMMANDS:
-            self.unknown += 1
-            if self.unknown >= _MAX_UNKNOWN:
-                self.say("502 5.5.1 Too many unrecognized commands, goodbye.")
-                self.quitting = True
-            else:
-                self.say("502 5.5.1 Unrecognized command.")
-        elif verb == "BDAT":
-            await self._bdat(rest, gate)
-        elif not await gate.before():
-            handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{verb.lower()}")
-            await handler(rest)
-        await gate.after()
+        try:
+            if not await gate.before(more=verb == "AUTH"):
+                if verb == "BDAT":
+                    await self._bdat(rest, chunk)
+                else:
+                    handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{verb.lower()}") if verb in _COMMANDS else self._unknown
+                    await handler(rest)
+        except (Hangup, Interrupted, LineTooLong):
+            raise
+        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
+            self.hub.crashed(error)
+            self.say("451 4.3.0 Temporary System Problem. Try again later.")
+        await self._gate.after()
+
+    async def _unknown(self, rest: str) -> None:  # noqa: ARG002
+        self.unknown += 1
+        if self.unknown >= _MAX_UNKNOWN:
+            self.say("502 5.5.1 Too many unrecognized commands, goodbye.")
+            self.quitting = True
+        else:
+            self.say("502 5.5.1 Unrecognized command.")
 
     # Greeting
 
@@ -204,10 +217,11 @@ class SmtpSession:
             password = await self._ask("UGFzc3dvcmQ6")
             return user.decode("utf-8", "replace"), password.decode("utf-8", "replace")
         blob = decode_base64(initial.encode()) if initial else await self._ask("")
+        await self.channel.end_request()
         return read_message(mechanism, blob)
 
     async def _ask(self, prompt: str) -> bytes:
-        self.bare(f"334 {prompt}")
+        self.channel.prompt(f"334 {prompt}\r\n".encode())
         answer = (await self.channel.read_line(16 * 1024)).rstrip(b"\r\n")
         if answer == b"*":
             raise AuthRefused("cancelled")
@@ -215,7 +229,7 @@ class SmtpSession:
 
     async def _refuse(self, kind: str) -> None:
         if kind == "challenge":
-            self.channel.write(b"334 " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
+            self.channel.prompt(b"334 " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
             await self.channel.read_line(16 * 1024)
         if kind in {"malformed", "cancelled"}:
             self.say("501 5.5.2 Cannot Decode response" if kind == "malformed" else "501 5.7.0 Authentication cancelled")
@@ -262,7 +276,7 @@ class SmtpSession:
         read = self._read_path(_MAIL, rest, _PARAMS)
         if self.envelope is not None:
             self.say("503 5.5.1 Bad sequence of commands.")
-        elif read is None or (read[0] and not _ADDRESS.fullmatch(read[0])) or not read[1].get("SIZE", "0").isdecimal():
+        elif read is None or (read[0] and not _ADDRESS.fullmatch(read[0])) or not _SIZE.fullmatch(read[1].get("SIZE", "0")):
             self.say("555 5.5.2 Syntax error.")
         elif not read[0].isascii() and "SMTPUTF8" not in read[1]:
             self.say("553 5.6.7 The sender address needs SMTPUTF8.")
@@ -319,15 +333,17 @@ class SmtpSession:
         elif self.envelope.chunks:
             self.say("503 5.5.1 Bad sequence of commands.")
         else:
-            self.channel.end_cuts()
             self.say("354  Go ahead")
-            gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
-            await gate.open(0)
+            # DATA is over with its 354; the message is a command of its own.
+            if await self._gate.after():
+                self.envelope = None
+                return
+            self._gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
+            await self._gate.open(0)
             raw = await self._read_data(account.behaviour.message_size_limit)
             self.hub.saw(self.record, "MESSAGE", "")
-            if not await gate.before():
+            if not await self._gate.before():
                 await self._take(account, raw)
-            await gate.after()
 
     async def _read_data(self, limit: int) -> bytes | None:
         """The message up to the dot, or ``None`` if it is too large; only CRLF.CRLF ends it: nothing is smuggled behind a bare LF."""
@@ -336,20 +352,23 @@ class SmtpSession:
         raw = await self.channel.read_until(b"\r\n.\r\n", limit + 2)
         return None if raw is None else (raw + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
 
-    async def _bdat(self, rest: str, gate: Gate) -> None:
-        match = re.fullmatch(r"(\d{1,10})( LAST)?", rest, re.IGNORECASE)
+    async def _chunk(self, rest: str) -> bytes | None:
+        """The bytes that follow BDAT; ``None`` where they are more than anybody would send."""
+        match = _BDAT.fullmatch(rest)
+        size = 0 if match is None else int(match[1])
+        if size > 2 * self.hub.behaviour.message_size_limit:
+            return None
+        return await self.channel.read_exactly(size)
+
+    async def _bdat(self, rest: str, chunk: bytes | None) -> None:
+        match = _BDAT.fullmatch(rest)
         if match is None:
             self.say("501 5.5.4 Bad BDAT argument, closing connection.")  # what follows cannot be told from commands
             self.quitting = True
             return
-        size = int(match[1])
-        room = 2 * self.hub.behaviour.message_size_limit
-        chunk = await self.channel.read_exactly(size) if size <= room else b""
-        if size > room:
+        if chunk is None:
             self._too_large()
             self.quitting = True
-            return
-        if await gate.before():
             return
         account = self._ready()
         if account is None:

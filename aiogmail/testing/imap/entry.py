@@ -134,10 +134,11 @@ async def authenticate(session: ImapSession, args: Args) -> None:
         if args.take(b" "):
             encoded = args.text[args.position :]
         else:
-            session.channel.write(b"+ \r\n")
+            session.channel.prompt(b"+ \r\n")
             encoded = (await session.channel.read_line()).rstrip(b"\r\n")
             if encoded == b"*":
                 raise Bad(f"AUTHENTICATE cancelled. {session.sid}")
+        await session.channel.end_request()
         if b" " in encoded:
             raise Bad
         user, secret = read_message(mechanism, decode_base64(encoded))
@@ -171,7 +172,7 @@ async def _let_in(session: ImapSession, mechanism: str, user: str, secret: str) 
 async def _refuse(session: ImapSession, mechanism: str, kind: str) -> None:
     """The challenge where a token was refused, then NO; the connection stays open for another try."""
     if kind == "challenge":
-        session.channel.write(b"+ " + challenge(session.hub.behaviour.challenge_status) + b"\r\n")
+        session.channel.prompt(b"+ " + challenge(session.hub.behaviour.challenge_status) + b"\r\n")
         answer = (await session.channel.read_line()).rstrip(b"\r\n")
         # XOAUTH2 clients answer with an empty line, OAUTHBEARER clients with ^A (RFC 7628 section 3.2.3).
         if answer not in ({b"", b"AQ==", b"*"} if mechanism == "OAUTHBEARER" else {b"", b"*"}):

@@ -29,6 +29,7 @@ _SMALL_LITERAL = 1024 * 1024
 _NON_SYNC_LIMIT = 4096
 _SECRET = re.compile(r"(?i)^(AUTHENTICATE \S+|LOGIN)\b.*")
 _COMMAND_TEXT = 4096
+_READ_ON = {"AUTHENTICATE", "IDLE"}  # what they read more of, their handlers end
 
 
 class Finished(Exception):
@@ -47,6 +48,7 @@ async def serve_imap(hub: Hub, channel: Channel) -> None:
         channel.write(f"* BYE {ending}\r\n".encode())
     except (LineTooLong, Finished) as ending:
         reason = type(ending).__name__
+        channel.end_cuts()
         channel.write(f"* BYE System Error {session.sid}\r\n".encode())
     except Hangup:
         pass
@@ -95,10 +97,11 @@ class ImapSession:
 
     async def run(self) -> None:
         """Greeting, then command after command."""
-        fault = self.hub.fault(self.record, "CONNECT")
-        if fault is not None:
-            await self.channel.enact(fault)
-        self.channel.write(f"* OK Gimap ready for requests from {self.channel.peer} {self.sid}\r\n".encode())
+        gate = Gate(self.channel, self.hub.fault(self.record, "CONNECT"))
+        await gate.open(0)
+        if not await gate.before():
+            self.untagged(f"OK Gimap ready for requests from {self.channel.peer} {self.sid}")
+        await gate.after()
         self.silence(self.hub.behaviour.unauthenticated_timeout)
         while self.state != "logout":
             await self._one_command()
@@ -142,20 +145,38 @@ class ImapSession:
         self.tag = tag.decode("ascii")
         verb = self._verb(rest)
         gate = Gate(self.channel, self.hub.fault(self.record, verb), f"{self.tag} ")
+        await gate.open(len(line))
+        unreadable: Bad | None = None
+        text, literals = rest, []
         try:
-            await gate.open(len(line))
             text, literals = await self._read_literals(rest, verb)
-            self._record(verb, text)
-            if not await gate.before():
-                await self._dispatch(verb, Args(text[len(verb) :], literals, self.utf8))
+        except Bad as bad:
+            unreadable = bad
+        self._record(verb, text)
+        view = self.selected
+        known = None if view is None else view.known()
+        if not await gate.before(more=verb in _READ_ON):
+            await self._obey(verb, Args(text[len(verb) :], literals, self.utf8), unreadable)
+        if await gate.after() and view is not None and known is not None and view is self.selected:
+            view.forget(*known)
+        await self.channel.drain()
+
+    async def _obey(self, verb: str, args: Args, unreadable: Bad | None) -> None:
+        try:
+            if unreadable is not None:
+                raise unreadable
+            await self._dispatch(verb, args)
         except Bad as bad:
             await self._bad(bad.text)
         except No as no:
             await self._reply("NO", no.text)
         except Refused as refused:
             await self._reply("NO", f"[{refused.code}] {refused.text} (Failure)" if refused.code else f"{refused.text} (Failure)")
-        await gate.after()
-        await self.channel.drain()
+        except (Hangup, Interrupted, LineTooLong, Finished):
+            raise
+        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
+            self.hub.crashed(error)
+            await self._reply("BAD", f"System Error {self.sid}")
 
     @staticmethod
     def _verb(rest: bytes) -> str:

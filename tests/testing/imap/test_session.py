@@ -278,7 +278,7 @@ async def test_a_done_command_answered_with_a_failure(server, me, wire):
     server.faults.add(Fault("answer", "UID STORE", point="reply", text="NO System Error (Failure)"))
     assert await wire.cmd("UID STORE 1 +FLAGS (\\Seen)") == ["NO System Error (Failure)"]
     assert stored.flags == {"\\Seen"}
-    assert await wire.cmd("UID STORE 1 -FLAGS (\\Seen)", tag="B")
+    assert await wire.cmd("UID STORE 1 -FLAGS (\\Seen)", tag="B") == ["* 1 FETCH (FLAGS () UID 1)", "OK Success"]
 
 
 @on_imap()
