@@ -17,7 +17,7 @@ from . import mime
 from .behaviour import Behaviour
 from .labels import Labels
 from .ledger import Appended, Delivered, FlagsChanged, LabelsChanged, Ledger, Removed
-from .message import Mailbox, Refused, StoredMessage, names_of
+from .message import Mailbox, Refused, StoredMessage, by_uidvalidity, names_of
 
 __all__ = ["AccountModel", "message_bytes"]
 
@@ -191,6 +191,7 @@ class AccountModel:
         twin = self._twin(raw)
         if twin is not None:
             self.copy(twin, self.sent)
+            twin.popped = True  # whichever of the two copies came first
             return twin
         stored = self.add(raw, [self.sent], ["\\Seen"])
         stored.popped = True
@@ -261,7 +262,9 @@ class AccountModel:
             self.remove(message)
             return
         labels = message.labelled - {mailbox}
-        if labels or self.behaviour.expunge_behavior == "archive":
+        # With auto-expunge Gmail archives; else the setting holds for what leaves the last mailbox that IMAP shows.
+        remains = self.behaviour.auto_expunge or any(not self.labels.is_hidden(box, self.behaviour) for box in labels)
+        if remains or self.behaviour.expunge_behavior == "archive":
             if mailbox is self.all_mail and message in mailbox.deleted:
                 self.mark_deleted(message, mailbox, deleted=False)  # it stays, and only loses its mark
             self._set(message, None, labels, message.store)
@@ -324,9 +327,9 @@ class AccountModel:
         message.store = store
         gone = old_labels - new_labels | ({old_store} - {store})
         come = new_labels - old_labels | ({store} - {old_store})
-        for box in gone:
+        for box in sorted(gone, key=by_uidvalidity):
             box.drop(message)
-        for box in sorted(come, key=lambda mailbox: mailbox.uidvalidity):
+        for box in sorted(come, key=by_uidvalidity):
             box.place(message)
         if new:
             return

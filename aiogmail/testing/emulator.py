@@ -17,6 +17,7 @@ from typing import Any
 from aiogmail.errors import StateError
 from aiogmail.settings import Endpoint, Settings
 
+from . import text
 from .behaviour import Behaviour
 from .channel import Channel
 from .emulated import EmulatedAccount
@@ -28,6 +29,7 @@ from .oauth import CLIENT_ID, OAuthEndpoints
 from .pop3 import serve_pop3
 from .smtp import serve_smtp
 from .tokens import GMAIL_SCOPE
+from .virtual import EPOCH
 from .web import serve_http
 
 __all__ = ["GmailEmulator"]
@@ -103,18 +105,26 @@ class GmailEmulator:
         """
         if self._in_memory is not None:
             return
-        self._in_memory = in_memory
         self._tls = not in_memory if self._tls is None else self._tls
         if self._tls:
             from .certificates import client_context
 
             self._client_context = client_context()
-        for name in self._plan():
-            if in_memory:
-                self._ports.setdefault(name, _PORTS[name])
-            else:
-                self._bound[name] = bound = _listening(self._host, self._ports.get(name, 0))
-                self._ports[name] = bound.getsockname()[1]
+        ports = dict(self._ports)
+        try:
+            for name in self._plan():
+                if in_memory:
+                    ports.setdefault(name, _PORTS[name])
+                else:
+                    self._bound[name] = bound = _listening(self._host, ports.get(name, 0))
+                    ports[name] = bound.getsockname()[1]
+        except OSError:
+            self.unbind()
+            raise
+        if in_memory:
+            # What is delivered before the loop runs is delivered at its beginning.
+            self.hub.clockless = (lambda: 0.0), (lambda: EPOCH)
+        self._in_memory, self._ports = in_memory, ports
 
     async def start(self) -> None:
         """Listen.
@@ -132,8 +142,12 @@ class GmailEmulator:
                 "GmailEmulator: bound in memory, but this loop has real time" if self._in_memory else "GmailEmulator: bound to sockets"
             )
         self._clock = getattr(loop, "clock", None)
-        for name in self._plan():
-            await self.resume(name)
+        try:
+            for name in self._plan():
+                await self.resume(name)
+        except BaseException:
+            await self.aclose()
+            raise
         self.oauth.token_uris.add(self.token_uri)
         if self._tls:
             self.oauth.token_uris.add(self.url("/token", "https"))
@@ -201,6 +215,7 @@ class GmailEmulator:
             await asyncio.wait(tasks)
         for server in servers:
             await server.wait_closed()
+        text.forget()
         crashes, self.hub.crashes = self.hub.crashes, []
         if crashes:
             raise ExceptionGroup("GmailEmulator: commands crashed", crashes)

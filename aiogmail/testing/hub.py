@@ -36,6 +36,7 @@ class Hub:
         refused_recipients: address → the reply that its RCPT gets, such as ``"550 5.1.1 No such user"``.
         tokens: grants and access tokens.
         channels: the open connections.
+        clockless: monotonic and wall clock where no loop runs: the machine's, or a virtual loop's before it begins.
         crashes: what nobody foresaw.
         tasks: what runs beside the connections, such as a Sent copy on its way.
     """
@@ -49,28 +50,27 @@ class Hub:
         self.random = random.Random(f"{seed}/hub")  # noqa: S311  ids, not secrets
         self.tokens = TokenAuthority(self.now, seed)
         self.refused_recipients: dict[str, str] = {}
-        self.channels: set[Channel] = set()
+        self.channels: dict[Channel, None] = {}  # in order: a set's is another one in every process
         self.timers: set[asyncio.TimerHandle] = set()
+        self.clockless: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
         self.crashes: list[Exception] = []
         self.make_credentials: Callable[[str], Any] = lambda _: None
 
     # Time
 
-    @staticmethod
-    def now() -> float:
-        """Seconds of the running loop; without one, of the monotonic clock."""
+    def now(self) -> float:
+        """Seconds of the running loop; without one, of ``clockless``."""
         try:
             return asyncio.get_running_loop().time()
         except RuntimeError:
-            return time.monotonic()
+            return self.clockless[0]()
 
-    @staticmethod
-    def wall() -> float:
+    def wall(self) -> float:
         """Seconds since the epoch; a virtual loop has a wall clock of its own."""
         try:
             return float(getattr(asyncio.get_running_loop(), "wall", time.time)())
         except RuntimeError:
-            return time.time()
+            return self.clockless[1]()
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         """Call something later, at once if ``seconds`` is 0; the emulator's end cancels it."""
@@ -98,9 +98,9 @@ class Hub:
         self.ledger.connections.append(record)
         channel.record = record
         if channel.task is not None:
-            self.channels.add(channel)
+            self.channels[channel] = None
             # Until it is closed, not merely until nobody talks over it.
-            channel.task.add_done_callback(lambda _: self.channels.discard(channel))
+            channel.task.add_done_callback(lambda _: self.channels.pop(channel, None))
         return record
 
     def disconnected(self, record: Connection, reason: str) -> None:

@@ -177,6 +177,7 @@ class Pop3Session:
     def _choose(self, account: EmulatedAccount, *, recent: bool) -> list[StoredMessage]:
         """Oldest first; never Spam, Trash or drafts, but archived and sent mail; in recent mode 30 days, popped or not."""
         shown = [message for message in account.all_mail.messages if "\\Draft" not in message.flags]
+        shown.sort(key=lambda message: message.internal_date)
         if recent:
             since = self.hub.wall() - _RECENT
             shown = [message for message in shown if message.internal_date >= since]

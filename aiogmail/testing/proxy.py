@@ -63,7 +63,7 @@ class _Link:
                 self.pumps[request] = Pump(shape, lambda data, request=request: self._send(data, request), rng)  # type: ignore[misc]
 
     def begin(self) -> None:
-        self.proxy.links.add(self)
+        self.proxy.links[self] = None
         self.task = asyncio.get_running_loop().create_task(self._connect(), name="fault proxy")
 
     async def _connect(self) -> None:
@@ -132,7 +132,7 @@ class _Link:
     def end(self, *, reset: bool) -> None:
         """Close both sides."""
         self.over = True
-        self.proxy.links.discard(self)
+        self.proxy.links.pop(self, None)
         for pump in self.pumps.values():
             pump.cancel()
         for end in (self.client, self.server):
@@ -193,7 +193,7 @@ class FaultProxy:
         self.server_name = server_name
         self.host = host
         self.port = 0
-        self.links: set[_Link] = set()
+        self.links: dict[_Link, None] = {}  # in order: a set's is another one in every process
         self.connections = 0
         self.cuts_made = 0
         self._cuts: list[_Cut] = []

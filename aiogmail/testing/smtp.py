@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["serve_smtp"]
 
 _IDLE = "idle"
-_MAIL = re.compile(r"FROM: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
-_RCPT = re.compile(r"TO: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
+_MAIL = re.compile(r"FROM: ?<([^<>\x00-\x1f]*)>((?: [^ ]+)*)", re.IGNORECASE)
+_RCPT = re.compile(r"TO: ?<([^<>\x00-\x1f]*)>((?: [^ ]+)*)", re.IGNORECASE)
 _ADDRESS = re.compile(r'(?:[^\s@<>"\x00-\x1f]+|"(?:[^"\\\x00-\x1f]|\\.)*")@[^\s@<>()\[\]\\,;:]+(?:\.[^\s@<>()\[\]\\,;:]+)+')
 _SIZE = re.compile(r"[0-9]{1,20}")
 _BDAT = re.compile(r"([0-9]{1,10})( LAST)?", re.IGNORECASE)
@@ -378,10 +378,14 @@ class SmtpSession:
         elif not self.envelope.recipients:
             self.say("503 5.5.1 RCPT first.")
         else:
-            self.envelope.chunks.append(chunk)
+            envelope, limit = self.envelope, account.behaviour.message_size_limit
+            envelope.size += len(chunk)
+            if envelope.size <= limit:
+                envelope.chunks.append(chunk)
+            else:
+                envelope.chunks = [b""]  # too large: it is refused at its end, and nothing of it is kept until then
             if match[2]:
-                whole = b"".join(self.envelope.chunks)
-                await self._take(account, whole if len(whole) <= account.behaviour.message_size_limit else None)
+                await self._take(account, b"".join(envelope.chunks) if envelope.size <= limit else None)
             else:
                 self.say("250 2.0.0 OK")
 

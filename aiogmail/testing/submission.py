@@ -28,6 +28,7 @@ class Envelope:
     recipients: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 class Submission:
@@ -69,7 +70,7 @@ class Submission:
         )
         hub.ledger.submissions.append(record)
         account.ledger.submissions.append(record)
-        account.sent_today += 1
+        account.sent_at.append(hub.now())
         if account.behaviour.sent_copy:
             hub.later(account.behaviour.sent_copy_delay, lambda: account.file_sent(self.raw))
         delivered = _without(self.raw, b"bcc")

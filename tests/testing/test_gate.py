@@ -49,7 +49,7 @@ async def pop(server):
     ],
 )
 def test_a_fault_of_the_greeting_falls_at_its_byte(name, fault, heard):
-    async def main(server, _me):
+    async def main(server, me):
         server.faults.add(fault)
         async with Wire(server, name) as wire:
             got = await wire.rest()
@@ -61,7 +61,7 @@ def test_a_fault_of_the_greeting_falls_at_its_byte(name, fault, heard):
 @pytest.mark.parametrize("name", ["imap", "smtp", "pop3"])
 @pytest.mark.parametrize("point", ["request", "reply"])
 def test_another_greeting_is_all_that_changes(name, point):
-    async def main(server, _me):
+    async def main(server, me):
         server.faults.add(Fault("answer", "CONNECT", point=point, text="* OK other"))
         async with Wire(server, name) as wire:
             assert await wire.line() == "* OK other"
@@ -106,7 +106,7 @@ async def test_a_literal_is_asked_for_although_the_reply_is_replaced(server, me,
 
 
 @on_imap()
-async def test_an_answered_idle_still_begins(server, _me, wire):
+async def test_an_answered_idle_still_begins(server, me, wire):
     server.faults.add(Fault("answer", "IDLE", point="reply", text="NO System Error (Failure)"))
     wire.send("A IDLE\r\n")
     assert await wire.line() == "+ idling"
@@ -125,7 +125,7 @@ async def test_a_session_that_ends_says_so_even_while_a_reply_is_replaced(server
 
 
 @on_imap()
-async def test_a_command_that_cannot_be_read_is_answered_by_its_fault_all_the_same(server, _me, wire):
+async def test_a_command_that_cannot_be_read_is_answered_by_its_fault_all_the_same(server, me, wire):
     for point in ("request", "reply"):
         server.faults.add(Fault("answer", "NOOP", point=point, text="NO other"))
         assert await wire.cmd("NOOP {999999999}") == ["NO other"]
@@ -266,7 +266,7 @@ BODY = message() + b".\r\n"
 
 
 @on_server()
-async def test_the_crlf_before_a_message_is_not_counted(server, _me):
+async def test_the_crlf_before_a_message_is_not_counted(server, me):
     wire = await submission(server)
     server.faults.add(Fault("garbage", "MESSAGE", byte=40, data=b"!\r\n"))
     assert (await wire.smtp("DATA"))[0].startswith("354")
@@ -297,7 +297,7 @@ def test_a_bdat_chunk_is_cut_at_its_byte_and_then_not_seen(byte):
 
 
 @on_server()
-async def test_a_bdat_is_seen_only_when_its_bytes_are_here(server, _me):
+async def test_a_bdat_is_seen_only_when_its_bytes_are_here(server, me):
     wire = await submission(server)
     wire.send(b"BDAT 100 LAST\r\nabc")
     await quiet()
@@ -307,7 +307,7 @@ async def test_a_bdat_is_seen_only_when_its_bytes_are_here(server, _me):
 
 @pytest.mark.parametrize("byte", [10, 60, 9999])
 def test_a_request_over_http_is_cut_at_its_byte(byte):
-    async def main(server, _me):
+    async def main(server, me):
         server.faults.add(Fault("close", "TOKEN", byte=byte))
         async with Wire(server, "http") as wire:
             wire.send("POST /token HTTP/1.1\r\nContent-Length: 50\r\n\r\n")
@@ -405,7 +405,7 @@ def test_a_crash_is_answered_and_raised_when_the_emulator_is_closed(name, monkey
 
 
 def test_the_tests_own_failure_comes_first(monkeypatch):
-    async def main(server, _me):
+    async def main(server, me):
         server.hub.crashed(ValueError("theirs"))
         raise KeyError("mine")
 
@@ -415,7 +415,7 @@ def test_the_tests_own_failure_comes_first(monkeypatch):
 
 
 @on_server()
-async def test_json_that_nests_too_deep_is_a_bad_request(server, _me):
+async def test_json_that_nests_too_deep_is_a_bad_request(server, me):
     async with Wire(server, "http") as wire:
         body = "[" * 60_000
         wire.send(f"POST /token HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}")

@@ -36,7 +36,7 @@ def test_it_passes_a_session_on():
     async def test(server, proxy):
         async with Through(server, proxy) as wire:
             await wire.login()
-            assert await wire.cmd("NOOP") == ["OK Success"]
+            assert (await wire.cmd("NOOP"))[0].startswith("OK Success")
             assert len(proxy.links) == 1
         await quiet()
         assert not proxy.links
@@ -80,7 +80,7 @@ def test_requests_are_cut_at_a_byte_and_on_so_many_connections():
                 assert await wire.rest() == b""
         async with Through(server, proxy) as wire:
             await wire.line()
-            assert await wire.cmd("NOOP") == ["OK Success"]
+            assert (await wire.cmd("NOOP"))[0].startswith("OK Success")
         assert server.ledger.verbs() == ["NOOP"]
         proxy.cut("close", at=0, times=None)
         for _ in range(3):
@@ -98,7 +98,7 @@ def test_shapes_hold_for_both_directions():
             await wire.cmd("NOOP")
             assert asyncio.get_running_loop().time() - start == pytest.approx(5)
             wire.send("A LOGOUT\r\n")
-            assert (await wire.rest()).endswith(b"73 good day (Success)\r\n")
+            assert b"A OK 73 good day (Success) " in await wire.rest()
 
     proxied(test, requests=Shape(latency=2), replies=Shape(latency=3, segment=7))
 
@@ -162,7 +162,7 @@ def test_what_is_sent_before_the_server_answers_waits():
         async with Through(server, proxy) as wire:
             wire.send("A NOOP\r\n")
             assert (await wire.line()).startswith("* OK")
-            assert await wire.line() == "A OK Success"
+            assert (await wire.line()).startswith("A OK Success ")
 
     proxied(test)
 

@@ -437,3 +437,30 @@ def test_starttls_is_required_on_587_and_forgets_what_came_before():
             assert await wire.reader.read() is not None
 
     run()
+
+
+@on_smtp(daily_sending_limit=1)
+async def test_the_daily_limit_is_that_of_the_last_24_hours(server, me, wire):
+    await send(wire, MINE)
+    assert me.sent_today == 1
+    server.hub.now = lambda: 90_000.0
+    assert me.sent_today == 0
+    assert (await wire.smtp("MAIL FROM:<me@gmail.com>"))[0].startswith("250")
+
+
+@on_smtp()
+async def test_a_size_beyond_all_measure_is_a_syntax_error(server, me, wire):
+    assert (await wire.smtp("MAIL FROM:<me@gmail.com> SIZE=" + "9" * 5000))[0].startswith("555 5.5.2")
+    assert (await wire.smtp("MAIL FROM:<a\rb@gmail.com>"))[0].startswith("555 5.5.2")
+
+
+@on_smtp(message_size_limit=1000)
+async def test_chunks_beyond_the_limit_are_not_kept(server, me, wire):
+    await wire.smtp("MAIL FROM:<me@gmail.com>")
+    await wire.smtp("RCPT TO:<you@example.com>")
+    for _ in range(5):
+        wire.send(b"BDAT 900\r\n" + b"x" * 900)
+        assert (await wire.reply())[0].startswith("250")
+    wire.send(b"BDAT 0 LAST\r\n")
+    assert (await wire.reply())[0].startswith("552-5.3.4")
+    assert me.messages == ()
