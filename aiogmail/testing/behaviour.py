@@ -29,7 +29,7 @@ class Behaviour:
         bare_system_labels: ``\Inbox`` in X-GM-LABELS instead of ``"\Inbox"``; both are seen.
         append_duplicate: a second APPEND of a message: ``"label"`` adds the label to the first, ``"replace"`` drops the old copy
             in the same mailbox and shows the new one, ``"store"`` keeps both.
-        similar_needs_date: two messages are the same only if Message-ID and Date agree; otherwise Message-ID alone.
+        similar_needs_date: two messages are the same only if Message-ID, Date and Subject agree; otherwise Message-ID alone.
         uidvalidity_on_recreate: whether a label made again after its deletion has a new UIDVALIDITY.
         misses_odd_message_ids: ``HEADER Message-ID`` does not find ids with unusual characters.
         utf8_search_refused: after ENABLE UTF8=ACCEPT a search for other than ASCII is BAD, as one project has measured.

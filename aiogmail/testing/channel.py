@@ -74,6 +74,7 @@ class Channel(asyncio.Protocol):
         self._replacing = False
         self.task: asyncio.Task[None] | None = None
         self.record: Connection | None = None
+        self.written = 0
         self.peer = "127.0.0.1"
 
     # From the transport
@@ -270,6 +271,7 @@ class Channel(asyncio.Protocol):
         if self._muted or self._lost:
             return
         self._outbox += data
+        self.written += len(data)
         if len(self._outbox) >= _CHUNK:
             self.flush()
 

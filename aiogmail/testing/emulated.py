@@ -34,6 +34,7 @@ class EmulatedAccount(AccountModel):
     def __init__(self, hub: Hub, address: str, behaviour: Behaviour, app_password: str = "") -> None:
         super().__init__(address.lower(), behaviour, hub.wall, hub.seed)
         self._hub = hub
+        self.ledger.above = hub.ledger
         self.app_password = app_password.replace(" ", "")
         self.aliases: set[str] = set()
         self.sessions: dict[int, tuple[Connection, Channel]] = {}

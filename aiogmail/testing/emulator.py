@@ -118,7 +118,7 @@ class GmailEmulator:
                 else:
                     self._bound[name] = bound = _listening(self._host, ports.get(name, 0))
                     ports[name] = bound.getsockname()[1]
-        except OSError:
+        except (OSError, OverflowError):
             self.unbind()
             raise
         if in_memory:
@@ -389,7 +389,7 @@ def _listening(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(1024)
-    except OSError:
+    except (OSError, OverflowError):
         sock.close()
         raise
     return sock

@@ -85,6 +85,11 @@ class Hub:
         handle = asyncio.get_running_loop().call_later(seconds, run)
         self.timers.add(handle)
 
+    def ledger_of(self, address: str | None) -> Ledger:
+        """The account's ledger, which leads to that of all; that one alone where the account is unknown."""
+        account = self.accounts.get(address or "")
+        return self.ledger if account is None else account.ledger
+
     # Connections
 
     def sid(self) -> str:
@@ -113,9 +118,7 @@ class Hub:
     def saw(self, record: Connection, verb: str, line: str) -> None:
         """A command was read."""
         seen = CommandSeen(self.wall(), record.protocol, record.number, verb, line)
-        self.ledger.commands.append(seen)
-        if record.address is not None:
-            self.accounts[record.address].ledger.commands.append(seen)
+        self.ledger_of(record.address).add(seen)
 
     def fault(self, record: Connection, verb: str) -> Fault | None:
         """The fault that hits this command, if any."""

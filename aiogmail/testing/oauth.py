@@ -87,9 +87,7 @@ class OAuthEndpoints:
     def note(self, grant_type: str, address: str | None, status: int, error: str, expires_in: float = 0.0) -> None:
         """Write an answer of the token endpoint into the ledgers."""
         answer = TokenAnswer(self.hub.wall(), grant_type, address, status, error, expires_in)
-        self.hub.ledger.tokens.append(answer)
-        if address in self.hub.accounts:
-            self.hub.accounts[address].ledger.tokens.append(answer)
+        self.hub.ledger_of(address).add(answer)
 
     def _whose(self, form: Mapping[str, str]) -> str | None:
         grant = self.hub.tokens.grants.get(form.get("refresh_token", ""))

@@ -159,7 +159,7 @@ class Pop3Session:
 
     async def _let_in(self, mechanism: str, user: str, secret: str) -> None:
         try:
-            account, token = identify(self.hub, mechanism, user, secret)
+            account, token = identify(self.hub, mechanism, user, secret, pop=True)
         except AuthRefused as refused:
             await self._refuse(refused.kind)
             return

@@ -11,10 +11,11 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from . import mime
 from .auth import AuthRefused, challenge, decode_base64, identify, read_message
 from .channel import Channel, Hangup, Interrupted, LineTooLong
 from .gate import Gate
-from .submission import Envelope, Submission
+from .submission import Envelope, Submission, repeated_header
 
 if TYPE_CHECKING:
     from .emulated import EmulatedAccount
@@ -235,6 +236,8 @@ class SmtpSession:
             self.say("501 5.5.2 Cannot Decode response" if kind == "malformed" else "501 5.7.0 Authentication cancelled")
             return
         self.failed_logins += 1
+        tries = self.hub.behaviour.auth_tries
+        self.quitting = bool(tries) and self.failed_logins >= tries
         if kind == "web":
             self.bare(
                 "534-5.7.14 <https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=AKgnsbt> Please log in via your web browser"
@@ -312,6 +315,10 @@ class SmtpSession:
         elif (refusal := self.hub.refused_recipients.get(read[0].lower())) is not None:
             envelope.refused.append(read[0])
             self.say(refusal)
+        elif (target := self.hub.accounts.get(read[0].lower())) is not None and target.is_full():
+            envelope.refused.append(read[0])
+            self.bare("452-4.2.2 The recipient's inbox is out of storage space. Please direct the")
+            self.say(f"452 4.2.2 recipient to {_SUPPORT}OverQuotaTemp")
         else:
             envelope.recipients.append(read[0])
             self.say("250 2.1.5 OK")
@@ -395,6 +402,11 @@ class SmtpSession:
         assert envelope is not None
         if raw is None:
             self._too_large()
+            return
+        if (name := repeated_header(mime.with_crlf(raw))) is not None:
+            self.bare(f"550-5.7.1 This message is not RFC 5322 compliant. There are multiple {name} headers.")
+            self.bare("550-5.7.1 To reduce the amount of spam sent to Gmail, this message has been blocked.")
+            self.say(f"550 5.7.1 {_SUPPORT}RfcMessageNonCompliant")
             return
         Submission(self.hub, account, envelope, raw).accept(self.record.number)
         self.taken += 1

@@ -372,3 +372,35 @@ emulated(main, auto_expunge=False, expunge_behavior="trash")
 def test_one_seed_is_one_schedule_in_every_process():
     said = {subprocess.run([sys.executable, "-c", SCHEDULE, size], capture_output=True, check=True).stdout for size in ("0", "9", "5000")}
     assert len(said) == 1
+
+
+@on_server()
+async def test_the_emulators_ledger_holds_what_every_accounts_holds(server, me):
+    you = server.add_account("you@gmail.com")
+    one, two = me.deliver(message()), you.deliver(message())
+    me.append(message("x"), me.sent, (), None)
+    you.set_flags(two, ["\\Seen"])
+    me.set_labels(one, [me.trash])
+    me.remove(one)
+    assert [record.message for record in server.ledger.deliveries] == [one, two]
+    for kind in ("appends", "labels", "removals"):
+        assert getattr(server.ledger, kind) == getattr(me.ledger, kind) != []
+    assert server.ledger.flags == you.ledger.flags != []
+    assert me.ledger.flags == []
+    async with Wire(server) as wire:
+        await wire.login()
+        await wire.cmd("NOOP")
+    assert me.ledger.verbs() == ["NOOP"]
+    assert server.ledger.verbs() == ["AUTHENTICATE", "NOOP"]
+
+
+@on_server(bandwidth_limit=1000)
+async def test_what_a_session_is_sent_is_counted_before_it_leaves(server, me):
+    for _ in range(5):
+        me.deliver(message(body="x" * 500))
+    async with Wire(server) as wire:
+        await wire.login()
+        await wire.cmd("SELECT INBOX")
+        got = await wire.cmd("FETCH 1:5 BODY.PEEK[]")
+        assert len(got) < 5
+        assert got[-2:] == ["* BYE [OVERQUOTA] Account exceeded command or bandwidth limits.", None]

@@ -190,3 +190,39 @@ def test_it_ends_tls_on_both_sides_on_real_sockets():
             await other.close()
 
     asyncio.run(main())
+
+
+def test_garbage_is_put_between_and_nothing_is_lost():
+    async def main():
+        async with GmailEmulator() as server, FaultProxy((server.host, server.port("imap"))) as proxy:
+            server.add_account(ME)
+            proxy.cut("garbage", at=10, data=b"!", times=None)
+            proxy.cut("garbage", at=12, data=b"?", times=None)
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+                greeting = await reader.readline()
+                assert greeting.startswith(b"* OK Gimap! r?eady")
+                assert greeting.endswith(b"\r\n")
+                writer.close()
+                await writer.wait_closed()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("action", ["answer", "delay", "truncate", "bye_open"])
+def test_what_a_proxy_cannot_do_it_refuses(action):
+    with pytest.raises(ValueError, match="expected one of"):
+        FaultProxy(("127.0.0.1", 1)).cut(action, at=1)
+    with pytest.raises(ValueError, match="expected one of"):
+        FaultProxy(("127.0.0.1", 1)).cut("close", at=1, point="answer")
+
+
+def test_a_slow_proxy_says_everything_before_it_closes():
+    async def main():
+        async with GmailEmulator() as server, FaultProxy((server.host, server.port("imap")), replies=Shape(latency=1)) as proxy:
+            proxy.cut("bye", at=10, data=b"BYE")
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            assert await reader.read() == b"* OK GimapBYE"
+            writer.close()
+
+    run_virtual(main())

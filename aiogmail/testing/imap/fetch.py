@@ -281,7 +281,7 @@ class _Writer:
             if channel.wants_drain:
                 channel.check()
                 await channel.drain()
-            if limit is not None and channel.record is not None and channel.record.sent > limit:
+            if limit is not None and channel.written > limit:
                 raise Interrupted("[OVERQUOTA] Account exceeded command or bandwidth limits.")
         return missing
 

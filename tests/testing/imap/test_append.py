@@ -49,7 +49,7 @@ async def test_refusals(server, me, wire):
 @on_imap()
 async def test_a_message_that_is_there_gains_the_label_and_keeps_its_date(server, me, wire):
     first = me.deliver(message(Message_ID="<a@x.org>"), date=1_000_000_000)
-    assert await append(wire, message("other", Message_ID="<a@x.org>"), "[Gmail]/Starred") == ["OK [APPENDUID 4 1] (Success)"]
+    assert await append(wire, message(body="other", Message_ID="<a@x.org>"), "[Gmail]/Starred") == ["OK [APPENDUID 4 1] (Success)"]
     assert me.messages == (first,)
     assert first.labels == {"\\Inbox", "\\Starred"}
     assert first.internal_date == 1_000_000_000
