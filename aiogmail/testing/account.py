@@ -17,7 +17,7 @@ from . import mime
 from .behaviour import Behaviour
 from .labels import Labels
 from .ledger import Appended, Delivered, FlagsChanged, LabelsChanged, Ledger, Removed
-from .message import Mailbox, Refused, StoredMessage, names_of
+from .message import Mailbox, Refused, StoredMessage, by_uidvalidity, names_of
 
 __all__ = ["AccountModel", "message_bytes"]
 
@@ -40,6 +40,11 @@ def _subject_key(raw: bytes) -> str:
     return subject
 
 
+def _likeness(raw: bytes) -> tuple[bytes | None, ...]:
+    """What two messages of one Message-ID must share to be taken for the same."""
+    return mime.header_value(raw, b"date"), mime.header_value(raw, b"subject")
+
+
 class AccountModel:
     """The messages of one account, their labels and flags; pure, synchronous, with the time passed in as ``wall``.
 
@@ -60,7 +65,7 @@ class AccountModel:
         self._wall = wall
         self._random = random.Random(f"{seed}/{address}")  # noqa: S311  ids, not secrets
         self._messages: dict[int, StoredMessage] = {}
-        self._by_message_id: dict[str, StoredMessage] = {}
+        self._by_message_id: dict[str, tuple[StoredMessage, ...]] = {}  # the newest first
         self._received: set[str] = set()
         self._last_id = 0
         self._bytes = 0
@@ -102,6 +107,10 @@ class AccountModel:
         """KiB used, for QUOTA."""
         return self._bytes // 1024
 
+    def is_full(self) -> bool:
+        """Whether the quota is used up."""
+        return self.storage() >= self.behaviour.quota
+
     # How messages come in
 
     def configure(self, **changes: Any) -> None:
@@ -129,7 +138,7 @@ class AccountModel:
         self._messages[gmail_id] = message
         self._bytes += len(raw)
         if message_id:
-            self._by_message_id[message_id] = message
+            self._by_message_id[message_id] = message, *self._by_message_id.get(message_id, ())
         store.place(message)
         self._set(message, frozenset(flags) - {"\\Deleted"}, wanted - {*self.stores}, store, new=True)
         return message
@@ -156,13 +165,13 @@ class AccountModel:
         places = [self.labels.resolve(name) or self.labels.create(name, self.behaviour) for name in labels]
         when = date.timestamp() if isinstance(date, datetime) else date
         stored = self.add(message_bytes(message), places, flags, when, thread_id)
-        self.ledger.deliveries.append(Delivered(self._wall(), stored))
+        self.ledger.add(Delivered(self._wall(), stored))
         return stored
 
     def append(self, raw: bytes, mailbox: Mailbox, flags: Iterable[str], date: float | None) -> int:
         """IMAP's APPEND: the UID that APPENDUID names.
 
-        A message with the Message-ID (and Date) of one that is there is not stored again: see ``Behaviour.append_duplicate``.
+        A message with the Message-ID (and Date and Subject) of one that is there is not stored again: see ``Behaviour.append_duplicate``.
 
         Raises:
             Refused: over quota.
@@ -181,7 +190,7 @@ class AccountModel:
             stored = self.add(raw, [mailbox], wanted, date)
             stored.popped = mailbox in {self.sent, self.drafts}
         uid = mailbox.uid_of[stored]
-        self.ledger.appends.append(Appended(self._wall(), mailbox.name, uid, stored, twin is not None))
+        self.ledger.add(Appended(self._wall(), mailbox.name, uid, stored, twin is not None))
         if "\\Deleted" in wanted:
             self.mark_deleted(stored, mailbox, deleted=True)
         return uid
@@ -191,6 +200,7 @@ class AccountModel:
         twin = self._twin(raw)
         if twin is not None:
             self.copy(twin, self.sent)
+            twin.popped = True  # whichever of the two copies came first
             return twin
         stored = self.add(raw, [self.sent], ["\\Seen"])
         stored.popped = True
@@ -199,7 +209,7 @@ class AccountModel:
     def receive(self, raw: bytes) -> StoredMessage | None:
         """A message from another account. One of a Message-ID that arrived before is dropped, even if that lies in the bin by now."""
         message_id = (mime.header_value(raw, b"message-id") or b"").decode("utf-8", "replace")
-        twin = self._by_message_id.get(message_id) if message_id else None
+        twin = self._of_message_id(message_id)
         if twin is None:
             stored = self.add(raw, [self.inbox])
         elif message_id in self._received:
@@ -208,7 +218,7 @@ class AccountModel:
             stored = twin  # sent to oneself: one message, in Inbox and Sent
             self.copy(twin, self.inbox)
         self._received.add(message_id)
-        self.ledger.deliveries.append(Delivered(self._wall(), stored))
+        self.ledger.add(Delivered(self._wall(), stored))
         return stored
 
     # How messages change
@@ -261,7 +271,9 @@ class AccountModel:
             self.remove(message)
             return
         labels = message.labelled - {mailbox}
-        if labels or self.behaviour.expunge_behavior == "archive":
+        # With auto-expunge Gmail archives; else the setting holds for what leaves the last mailbox that IMAP shows.
+        remains = self.behaviour.auto_expunge or any(not self.labels.is_hidden(box, self.behaviour) for box in labels)
+        if remains or self.behaviour.expunge_behavior == "archive":
             if mailbox is self.all_mail and message in mailbox.deleted:
                 self.mark_deleted(message, mailbox, deleted=False)  # it stays, and only loses its mark
             self._set(message, None, labels, message.store)
@@ -277,9 +289,12 @@ class AccountModel:
             mailbox.drop(message)
         del self._messages[message.gmail_id]
         self._bytes -= len(message.raw)
-        if self._by_message_id.get(message.message_id) is message:
-            del self._by_message_id[message.message_id]
-        self.ledger.removals.append(Removed(self._wall(), message))
+        others = tuple(other for other in self._by_message_id.get(message.message_id, ()) if other is not message)
+        if others:
+            self._by_message_id[message.message_id] = others
+        else:
+            self._by_message_id.pop(message.message_id, None)
+        self.ledger.add(Removed(self._wall(), message))
 
     def delete_label(self, mailbox: Mailbox) -> None:
         """DELETE: the label goes, the messages stay in All Mail.
@@ -324,17 +339,17 @@ class AccountModel:
         message.store = store
         gone = old_labels - new_labels | ({old_store} - {store})
         come = new_labels - old_labels | ({store} - {old_store})
-        for box in gone:
+        for box in sorted(gone, key=by_uidvalidity):
             box.drop(message)
-        for box in sorted(come, key=lambda mailbox: mailbox.uidvalidity):
+        for box in sorted(come, key=by_uidvalidity):
             box.place(message)
         if new:
             return
         if gone or come:
-            self.ledger.labels.append(LabelsChanged(self._wall(), message, names_of(come), names_of(gone)))
+            self.ledger.add(LabelsChanged(self._wall(), message, names_of(come), names_of(gone)))
         if new_flags != old_flags:
             added, lost = tuple(sorted(new_flags - old_flags)), tuple(sorted(old_flags - new_flags))
-            self.ledger.flags.append(FlagsChanged(self._wall(), message, added, lost))
+            self.ledger.add(FlagsChanged(self._wall(), message, added, lost))
             for box in message.mailboxes:
                 if box not in come:
                     for watcher in box.watchers:
@@ -345,16 +360,20 @@ class AccountModel:
         if self.behaviour.append_duplicate == "store":
             return None
         message_id = (mime.header_value(raw, b"message-id") or b"").decode("utf-8", "replace")
-        twin = self._by_message_id.get(message_id) if message_id else None
-        if twin is None or not self.behaviour.similar_needs_date:
-            return twin
-        return twin if mime.header_value(twin.raw, b"date") == mime.header_value(raw, b"date") else None
+        twins = self._by_message_id.get(message_id, ())
+        if not self.behaviour.similar_needs_date:
+            return next(iter(twins), None)
+        return next((twin for twin in twins if _likeness(twin.raw) == _likeness(raw)), None)
+
+    def _of_message_id(self, message_id: str) -> StoredMessage | None:
+        """The newest message of this Message-ID."""
+        return next(iter(self._by_message_id.get(message_id, ())), None)
 
     def _thread_of(self, raw: bytes) -> int | None:
         """The thread of a message that this one refers to and shares a subject with."""
         words = ((mime.header_value(raw, b"references") or b"") + b" " + (mime.header_value(raw, b"in-reply-to") or b"")).split()
         for word in reversed(words):
-            parent = self._by_message_id.get(word.decode("utf-8", "replace"))
+            parent = self._of_message_id(word.decode("utf-8", "replace"))
             if parent is not None and _subject_key(parent.raw) == _subject_key(raw):
                 return parent.thread_id
         return None

@@ -79,13 +79,15 @@ def read_message(mechanism: str, blob: bytes) -> tuple[str, str]:
     return user, token
 
 
-def identify(hub: Hub, mechanism: str, user: str, secret: str) -> tuple[EmulatedAccount, AccessToken | None]:
-    """The account, and the token where there is one.
+def identify(hub: Hub, mechanism: str, user: str, secret: str, *, pop: bool = False) -> tuple[EmulatedAccount, AccessToken | None]:
+    """The account, and the token where there is one. ``pop``: ``recent:`` may stand before the address.
 
     Raises:
         AuthRefused: not let in.
     """
-    name = user.removeprefix("recent:").lower()
+    name = user.lower()
+    if name.startswith("recent:") and pop:
+        name = name.removeprefix("recent:")
     account = hub.accounts.get(name)
     if mechanism == "PLAIN":
         if account is not None and account.app_password and secret.replace(" ", "") == account.app_password:

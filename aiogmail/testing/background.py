@@ -18,11 +18,17 @@ __all__ = ["BackgroundEmulator"]
 
 
 class _There:
-    """An object of the emulator's thread: attributes are read, and methods run, over there."""
+    """An object of the emulator's thread: attributes are read and set, and methods run, over there."""
+
+    _home: BackgroundEmulator
+    _target: Any
 
     def __init__(self, home: BackgroundEmulator, target: Any) -> None:
-        self._home = home
-        self._target = target
+        object.__setattr__(self, "_home", home)
+        object.__setattr__(self, "_target", target)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._home.call(lambda: setattr(self._target, name, value))
 
     def __getattr__(self, name: str) -> Any:
         value = self._home.call(lambda: getattr(self._target, name))
@@ -63,6 +69,8 @@ class BackgroundEmulator:
         assert self._stop is not None
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -77,7 +85,10 @@ class BackgroundEmulator:
             return
         self._ready.set()
         await self._stop.wait()
-        await self._emulator.aclose()
+        try:
+            await self._emulator.aclose()
+        except ExceptionGroup as crashes:
+            self._error = crashes
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Run a function in the emulator's thread; a coroutine that it returns is awaited there."""

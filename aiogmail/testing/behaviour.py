@@ -23,15 +23,16 @@ class Behaviour:
         hidden: mailboxes with "Show in IMAP" off, by English name (``"[Gmail]/All Mail"``) or label.
         folder_limit: only so many of a mailbox's newest messages are shown by IMAP.
         auto_expunge: a message marked ``\Deleted`` leaves the mailbox at once (Gmail's default).
-        expunge_behavior: what becomes of a message expunged from its last visible mailbox.
+        expunge_behavior: what becomes of a message expunged from its last visible mailbox while ``auto_expunge`` is off.
         own_label_shown: whether X-GM-LABELS names the selected mailbox too (Gmail omits it).
         own_label_removable: whether ``-X-GM-LABELS`` of the selected mailbox's own label does anything (on Gmail it does not).
         bare_system_labels: ``\Inbox`` in X-GM-LABELS instead of ``"\Inbox"``; both are seen.
         append_duplicate: a second APPEND of a message: ``"label"`` adds the label to the first, ``"replace"`` drops the old copy
             in the same mailbox and shows the new one, ``"store"`` keeps both.
-        similar_needs_date: two messages are the same only if Message-ID and Date agree; otherwise Message-ID alone.
+        similar_needs_date: two messages are the same only if Message-ID, Date and Subject agree; otherwise Message-ID alone.
         uidvalidity_on_recreate: whether a label made again after its deletion has a new UIDVALIDITY.
         misses_odd_message_ids: ``HEADER Message-ID`` does not find ids with unusual characters.
+        utf8_search_refused: after ENABLE UTF8=ACCEPT a search for other than ASCII is BAD, as one project has measured.
         search_delay: how long a new message is missing from SEARCH by text.
         idle_delay: from a change to the line that an IDLE hears about it.
         unauthenticated_timeout: a connection that does not log in ends after this.
@@ -85,6 +86,7 @@ class Behaviour:
     similar_needs_date: bool = True
     uidvalidity_on_recreate: bool = True
     misses_odd_message_ids: bool = True
+    utf8_search_refused: bool = True
     search_delay: float = 0.0
     idle_delay: float = 0.0
     unauthenticated_timeout: float = 120.0

@@ -21,6 +21,7 @@ __all__ = ["Channel", "Hangup", "Interrupted", "LineTooLong"]
 
 _CHUNK = 64 * 1024
 _READ_AHEAD = 256 * 1024
+_ENDINGS = frozenset({"close", "reset", "blackhole", "bye", "truncate"})
 
 
 class Hangup(Exception):
@@ -42,9 +43,17 @@ class Channel(asyncio.Protocol):
         serve: what talks over it; runs as a task until it returns or the connection ends.
         shape: how replies travel.
         seed: for random segments.
+        crashed: is told of an exception that nobody foresaw.
     """
 
-    def __init__(self, serve: Callable[[Channel], Awaitable[None]], shape: Shape | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        serve: Callable[[Channel], Awaitable[None]],
+        shape: Shape | None = None,
+        seed: int = 0,
+        crashed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._crashed = crashed
         self._serve = serve
         self._shape = shape or Shape()
         self._rng = random.Random(seed)  # noqa: S311  segments, not secrets
@@ -61,8 +70,11 @@ class Channel(asyncio.Protocol):
         self._pump: Pump | None = None
         self._request_left: tuple[int, Fault] | None = None
         self._reply_left: tuple[int, Fault] | None = None
+        self._fired: Fault | None = None
+        self._replacing = False
         self.task: asyncio.Task[None] | None = None
         self.record: Connection | None = None
+        self.written = 0
         self.peer = "127.0.0.1"
 
     # From the transport
@@ -183,8 +195,8 @@ class Channel(asyncio.Protocol):
         if self._request_left is not None:
             left, fault = self._request_left
             if size >= left:
+                self._request_left, self._fired = None, fault
                 await self.enact(fault)
-                self._request_left = None
             else:
                 self._request_left = left - size, fault
         taken = bytes(self._inbox[:size])
@@ -213,6 +225,8 @@ class Channel(asyncio.Protocol):
     def push_back(self, data: bytes) -> None:
         """Put bytes before those that wait to be read."""
         self._inbox[:0] = data
+        if self._request_left is not None:
+            self._request_left = self._request_left[0] + len(data), self._request_left[1]  # they were counted when they came
         self._scanned = 0
 
     def discard_input(self) -> None:
@@ -233,6 +247,7 @@ class Channel(asyncio.Protocol):
         """
         if self._ending is not None:
             ending, self._ending = self._ending, None
+            self._replacing = False  # the server's last words are no command's reply
             raise ending
         if self._lost:
             raise Hangup
@@ -241,10 +256,12 @@ class Channel(asyncio.Protocol):
 
     def write(self, data: bytes | memoryview) -> None:
         """Queue bytes; :meth:`drain` lets them go. After a cut they are dropped: what the command does, it does all the same."""
+        if self._replacing:
+            return
         if self._reply_left is not None:
             left, fault = self._reply_left
             if len(data) >= left:
-                self._reply_left = None
+                self._reply_left, self._fired = None, fault
                 self._outbox += data[:left]
                 rest = data[left:]
                 self._enact_in_reply(fault)
@@ -254,8 +271,23 @@ class Channel(asyncio.Protocol):
         if self._muted or self._lost:
             return
         self._outbox += data
+        self.written += len(data)
         if len(self._outbox) >= _CHUNK:
             self.flush()
+
+    def prompt(self, data: bytes) -> None:
+        """Queue bytes that ask for more of a command: they are no part of its reply, neither cut nor replaced."""
+        cut, replacing = self._reply_left, self._replacing
+        self._reply_left, self._replacing = None, False
+        self.write(data)
+        self._reply_left, self._replacing = cut, replacing
+
+    def invite(self, data: bytes) -> None:
+        """Queue bytes that a client waits for before it goes on: they are cut like a reply, but not replaced."""
+        if self._replacing:
+            self.prompt(data)
+        else:
+            self.write(data)
 
     def flush(self) -> None:
         """Hand what was written to the transport, without waiting."""
@@ -306,11 +338,27 @@ class Channel(asyncio.Protocol):
         """Let a fault happen when so many more bytes have been written."""
         self._reply_left = left, fault
 
+    def replace_reply(self) -> None:
+        """Drop what is written until :meth:`end_cuts`: something else will be the command's reply."""
+        self._replacing = True
+
+    async def end_request(self) -> None:
+        """The whole command was read: a fault that it was too short for happens now, before the effect.
+
+        Raises:
+            Hangup: it ended the connection.
+        """
+        if self._request_left is not None:
+            fault = self._fired = self._request_left[1]
+            self._request_left = None
+            await self.enact(fault)
+
     def end_cuts(self) -> Fault | None:
-        """The command is over; the fault that its reply was too short for, if any."""
-        fault = self._reply_left[1] if self._reply_left else None
+        """The command is over; the fault that fell into its request or its reply, if any."""
+        fired, self._fired = self._fired, None
         self._request_left = self._reply_left = None
-        return fault
+        self._replacing = False
+        return fired
 
     async def enact(self, fault: Fault) -> None:
         """Let a fault happen here.
@@ -323,10 +371,18 @@ class Channel(asyncio.Protocol):
             await asyncio.sleep(fault.seconds)
             return
         self._enact_in_reply(fault)
+        await self.settle(fault)
+
+    async def settle(self, fault: Fault) -> None:
+        """What a fault that happened leaves of the connection.
+
+        Raises:
+            Hangup: nothing.
+        """
         if fault.action == "blackhole":
             assert self._closed is not None
             await asyncio.shield(self._closed)
-        if fault.action in {"close", "reset", "blackhole", "bye", "truncate"}:
+        if fault.action in _ENDINGS:
             raise Hangup
 
     def _enact_in_reply(self, fault: Fault) -> None:
@@ -343,8 +399,6 @@ class Channel(asyncio.Protocol):
                 self._pump = Pump(self._shape, self._send, self._rng, self._wake_writer)
             self._pump.stall(fault.seconds)
             return
-        elif fault.action == "answer":
-            self._outbox += fault.text.encode() + b"\r\n"
         self.flush()
         self._muted = True
         if fault.action == "reset":
@@ -420,6 +474,10 @@ class Channel(asyncio.Protocol):
             await self._serve(self)
         except (Hangup, Interrupted, LineTooLong):
             pass
+        except Exception as error:
+            if self._crashed is None:
+                raise
+            self._crashed(error)
         finally:
             with contextlib.suppress(Exception):
                 await self.close()

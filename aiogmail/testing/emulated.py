@@ -26,7 +26,7 @@ class EmulatedAccount(AccountModel):
     Attributes:
         app_password: the password that PLAIN and LOGIN take, or ``""``: none.
         aliases: addresses that it may send as.
-        sent_today: messages submitted.
+        sent_at: when it submitted messages, in seconds of the emulator's clock.
         pop_since: from when on ``pop_access="fromNowOn"`` shows messages.
         sessions: the logged-in connections and how to reach them.
     """
@@ -34,15 +34,22 @@ class EmulatedAccount(AccountModel):
     def __init__(self, hub: Hub, address: str, behaviour: Behaviour, app_password: str = "") -> None:
         super().__init__(address.lower(), behaviour, hub.wall, hub.seed)
         self._hub = hub
+        self.ledger.above = hub.ledger
         self.app_password = app_password.replace(" ", "")
         self.aliases: set[str] = set()
         self.sessions: dict[int, tuple[Connection, Channel]] = {}
         self.logins: list[float] = []
-        self.sent_today = 0
+        self.sent_at: list[float] = []
         self.pop_since = hub.wall()
 
     def __repr__(self) -> str:
         return f"<emulated {self.address}: {len(self._messages)} messages, {len(self.sessions)} sessions>"
+
+    @property
+    def sent_today(self) -> int:
+        """Messages submitted within the last 24 hours, which ``daily_sending_limit`` limits."""
+        since = self._hub.now() - 86_400
+        return sum(at > since for at in self.sent_at)
 
     @property
     def tokens(self) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from aiogmail.errors import StateError
 from aiogmail.settings import Endpoint, Settings
 
+from . import text
 from .behaviour import Behaviour
 from .channel import Channel
 from .emulated import EmulatedAccount
@@ -28,6 +29,7 @@ from .oauth import CLIENT_ID, OAuthEndpoints
 from .pop3 import serve_pop3
 from .smtp import serve_smtp
 from .tokens import GMAIL_SCOPE
+from .virtual import EPOCH
 from .web import serve_http
 
 __all__ = ["GmailEmulator"]
@@ -88,7 +90,12 @@ class GmailEmulator:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except ExceptionGroup as crashes:
+            if error is None:
+                raise
+            error.add_note(f"{crashes}: {crashes.exceptions!r}")
 
     def bind(self, *, in_memory: bool = False) -> None:
         """Take the ports before there is a loop, so that :attr:`settings` can be asked for; :meth:`start` does it otherwise.
@@ -98,18 +105,26 @@ class GmailEmulator:
         """
         if self._in_memory is not None:
             return
-        self._in_memory = in_memory
         self._tls = not in_memory if self._tls is None else self._tls
         if self._tls:
             from .certificates import client_context
 
             self._client_context = client_context()
-        for name in self._plan():
-            if in_memory:
-                self._ports.setdefault(name, _PORTS[name])
-            else:
-                self._bound[name] = bound = _listening(self._host, self._ports.get(name, 0))
-                self._ports[name] = bound.getsockname()[1]
+        ports = dict(self._ports)
+        try:
+            for name in self._plan():
+                if in_memory:
+                    ports.setdefault(name, _PORTS[name])
+                else:
+                    self._bound[name] = bound = _listening(self._host, ports.get(name, 0))
+                    ports[name] = bound.getsockname()[1]
+        except (OSError, OverflowError):
+            self.unbind()
+            raise
+        if in_memory:
+            # What is delivered before the loop runs is delivered at its beginning.
+            self.hub.clockless = (lambda: 0.0), (lambda: EPOCH)
+        self._in_memory, self._ports = in_memory, ports
 
     async def start(self) -> None:
         """Listen.
@@ -127,8 +142,12 @@ class GmailEmulator:
                 "GmailEmulator: bound in memory, but this loop has real time" if self._in_memory else "GmailEmulator: bound to sockets"
             )
         self._clock = getattr(loop, "clock", None)
-        for name in self._plan():
-            await self.resume(name)
+        try:
+            for name in self._plan():
+                await self.resume(name)
+        except BaseException:
+            await self.aclose()
+            raise
         self.oauth.token_uris.add(self.token_uri)
         if self._tls:
             self.oauth.token_uris.add(self.url("/token", "https"))
@@ -175,12 +194,16 @@ class GmailEmulator:
             server.close()
 
     def _channel(self, serve: Serve) -> Channel:
-        channel = Channel(serve, self.hub.faults.shape, self.hub.random.getrandbits(32))
+        channel = Channel(serve, self.hub.faults.shape, self.hub.random.getrandbits(32), self.hub.crashed)
         self._channels.add(channel)
         return channel
 
     async def aclose(self) -> None:
-        """End every connection and stop listening. What happened stays in the ledgers."""
+        """End every connection and stop listening. What happened stays in the ledgers.
+
+        Raises:
+            ExceptionGroup: commands ran into exceptions that nobody foresaw: faults of the emulator's own.
+        """
         servers, self._servers = list(self._servers.values()), {}
         for server in servers:
             server.close()
@@ -192,6 +215,10 @@ class GmailEmulator:
             await asyncio.wait(tasks)
         for server in servers:
             await server.wait_closed()
+        text.forget()
+        crashes, self.hub.crashes = self.hub.crashes, []
+        if crashes:
+            raise ExceptionGroup("GmailEmulator: commands crashed", crashes)
 
     def unbind(self) -> None:
         """Give back ports that were taken by :meth:`bind` and never served."""
@@ -362,7 +389,7 @@ def _listening(host: str, port: int) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(1024)
-    except OSError:
+    except (OSError, OverflowError):
         sock.close()
         raise
     return sock

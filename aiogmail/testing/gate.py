@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from .channel import Channel
@@ -11,20 +12,21 @@ __all__ = ["Gate"]
 
 
 class Gate:
-    """One command and the fault that hits it, if any.
+    """One command and the fault that hits it, if any. A fault that is found happens: whatever its byte, at the latest where its point ends.
 
     Args:
         channel: its connection.
         fault: the fault.
         prefix: what stands before the text of an ``"answer"``: IMAP's tag.
+        render: the bytes of an ``"answer"``, where it is no line of text.
     """
 
-    def __init__(self, channel: Channel, fault: Fault | None, prefix: str = "") -> None:
+    def __init__(self, channel: Channel, fault: Fault | None, prefix: str = "", render: Callable[[Fault], bytes] | None = None) -> None:
         self.channel = channel
         if fault is not None and b"{tag}" in fault.data:
             fault = replace(fault, data=fault.data.replace(b"{tag}", prefix.strip().encode()))
         self.fault = fault
-        self.prefix = prefix
+        self._render = render or (lambda answer: f"{prefix}{answer.text}\r\n".encode())
 
     async def open(self, consumed: int) -> None:
         """The command's first line, of so many bytes, was read; more of it may follow.
@@ -33,43 +35,63 @@ class Gate:
             Hangup: the fault ended the connection.
         """
         fault = self.fault
-        if fault is None:
+        if fault is None or fault.point == "reply" or fault.byte is None or fault.action == "answer":
             return
+        if fault.byte <= consumed:
+            self.fault = None
+            await self.channel.enact(fault)
+        else:
+            self.channel.cut_request(fault.byte - consumed, fault)
+
+    async def before(self, *, more: bool = False) -> bool:
+        """The whole command was read, or all but what its handler asks for (``more``; the handler calls ``Channel.end_request`` then).
+
+        Returns:
+            Whether the fault has answered it, so that nothing is to be done.
+
+        Raises:
+            Hangup: the fault ended the connection.
+        """
+        fault = self.fault
+        if fault is None:
+            return False
         if fault.point == "reply":
+            # Only from here on: what asked for more of the command was no reply to it.
             if fault.action == "answer":
-                self.channel.cut_reply(0, Fault("answer", text=self.prefix + fault.text))
+                self.channel.replace_reply()
             elif fault.byte is not None:
                 self.channel.cut_reply(fault.byte, fault)
-        elif fault.byte is not None and fault.action != "answer":
-            if fault.byte <= consumed:
-                await self.channel.enact(fault)
-            else:
-                self.channel.cut_request(fault.byte - consumed, fault)
-
-    async def before(self) -> bool:
-        """The whole command was read. Whether the fault has answered it, so that nothing is to be done.
-
-        Raises:
-            Hangup: the fault ended the connection.
-        """
-        fault = self.fault
-        if fault is None or fault.point != "request":
             return False
         if fault.action == "answer":
-            self.channel.write(f"{self.prefix}{fault.text}\r\n".encode())
+            self.channel.write(self._render(fault))
             return True
         if fault.byte is None:
+            self.fault = None
             await self.channel.enact(fault)
+        elif not more:
+            await self.channel.end_request()
         return False
 
-    async def after(self) -> None:
+    async def after(self) -> bool:
         """The command is done and its reply written.
+
+        Returns:
+            Whether the reply was replaced, so that the client has heard nothing of it.
 
         Raises:
             Hangup: the fault ended the connection.
         """
-        short = self.channel.end_cuts()
-        fault = self.fault
-        if fault is not None and fault.point == "reply" and fault.action != "answer" and (fault.byte is None or short is fault):
+        fault, self.fault = self.fault, None
+        fired = self.channel.end_cuts()
+        if fault is None or (fault.point == "request" and (fault.action == "answer" or fired is fault)):
+            return False
+        if fault.action == "answer":
+            self.channel.write(self._render(fault))
+            return True
+        if fired is fault:
+            # It fell into the reply: the rest of the command was done in silence.
+            await self.channel.settle(fault)
+        else:
             await self.channel.drain()
             await self.channel.enact(fault)
+        return False

@@ -124,7 +124,7 @@ class _Reader:
 
     def _by_date(self, name: str, value: str) -> Predicate:
         if name.endswith("_than"):
-            match = re.fullmatch(r"(\d+)([dmy])", value.lower())
+            match = re.fullmatch(r"([0-9]{1,6})([dmy])", value.lower())
             moment = self.now - int(match[1]) * _SPANS[match[2]] if match else None
         else:
             moment = _moment(value)
@@ -160,7 +160,7 @@ class _Reader:
 
 
 def _by_size(name: str, value: str) -> Predicate:
-    match = re.fullmatch(r"(\d+)([a-z]*)", value.lower())
+    match = re.fullmatch(r"([0-9]{1,20})([a-z]*)", value.lower())
     if match is None or match[2] not in _SIZES:
         return lambda _message: False
     size = int(match[1]) * _SIZES[match[2]]
@@ -169,10 +169,10 @@ def _by_size(name: str, value: str) -> Predicate:
 
 def _moment(value: str) -> float | None:
     """Seconds since the epoch of ``2024/05/17``, ``2024-05-17``, ``05/17/2024`` or a number of seconds."""
-    if re.fullmatch(r"\d{9,}", value):
+    if re.fullmatch(r"[0-9]{9,20}", value):
         return float(value)
     parts = re.split(r"[/-]", value)
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+    if len(parts) != 3 or not all(re.fullmatch(r"[0-9]{1,4}", part) for part in parts):
         return None
     year, month, day = parts if len(parts[0]) == 4 else (parts[2], parts[0], parts[1])
     try:

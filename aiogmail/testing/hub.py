@@ -36,6 +36,8 @@ class Hub:
         refused_recipients: address → the reply that its RCPT gets, such as ``"550 5.1.1 No such user"``.
         tokens: grants and access tokens.
         channels: the open connections.
+        clockless: monotonic and wall clock where no loop runs: the machine's, or a virtual loop's before it begins.
+        crashes: what nobody foresaw.
         tasks: what runs beside the connections, such as a Sent copy on its way.
     """
 
@@ -48,27 +50,27 @@ class Hub:
         self.random = random.Random(f"{seed}/hub")  # noqa: S311  ids, not secrets
         self.tokens = TokenAuthority(self.now, seed)
         self.refused_recipients: dict[str, str] = {}
-        self.channels: set[Channel] = set()
+        self.channels: dict[Channel, None] = {}  # in order: a set's is another one in every process
         self.timers: set[asyncio.TimerHandle] = set()
+        self.clockless: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
+        self.crashes: list[Exception] = []
         self.make_credentials: Callable[[str], Any] = lambda _: None
 
     # Time
 
-    @staticmethod
-    def now() -> float:
-        """Seconds of the running loop; without one, of the monotonic clock."""
+    def now(self) -> float:
+        """Seconds of the running loop; without one, of ``clockless``."""
         try:
             return asyncio.get_running_loop().time()
         except RuntimeError:
-            return time.monotonic()
+            return self.clockless[0]()
 
-    @staticmethod
-    def wall() -> float:
+    def wall(self) -> float:
         """Seconds since the epoch; a virtual loop has a wall clock of its own."""
         try:
             return float(getattr(asyncio.get_running_loop(), "wall", time.time)())
         except RuntimeError:
-            return time.time()
+            return self.clockless[1]()
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         """Call something later, at once if ``seconds`` is 0; the emulator's end cancels it."""
@@ -83,6 +85,11 @@ class Hub:
         handle = asyncio.get_running_loop().call_later(seconds, run)
         self.timers.add(handle)
 
+    def ledger_of(self, address: str | None) -> Ledger:
+        """The account's ledger, which leads to that of all; that one alone where the account is unknown."""
+        account = self.accounts.get(address or "")
+        return self.ledger if account is None else account.ledger
+
     # Connections
 
     def sid(self) -> str:
@@ -96,9 +103,9 @@ class Hub:
         self.ledger.connections.append(record)
         channel.record = record
         if channel.task is not None:
-            self.channels.add(channel)
+            self.channels[channel] = None
             # Until it is closed, not merely until nobody talks over it.
-            channel.task.add_done_callback(lambda _: self.channels.discard(channel))
+            channel.task.add_done_callback(lambda _: self.channels.pop(channel, None))
         return record
 
     def disconnected(self, record: Connection, reason: str) -> None:
@@ -111,9 +118,7 @@ class Hub:
     def saw(self, record: Connection, verb: str, line: str) -> None:
         """A command was read."""
         seen = CommandSeen(self.wall(), record.protocol, record.number, verb, line)
-        self.ledger.commands.append(seen)
-        if record.address is not None:
-            self.accounts[record.address].ledger.commands.append(seen)
+        self.ledger_of(record.address).add(seen)
 
     def fault(self, record: Connection, verb: str) -> Fault | None:
         """The fault that hits this command, if any."""
@@ -121,6 +126,10 @@ class Hub:
         if found is not None and found.action in {"bye", "bye_open"} and not found.text:
             return replace(found, text=_FAREWELLS.get(record.protocol, ""))
         return found
+
+    def crashed(self, error: Exception) -> None:
+        """A command ran into an exception that nobody foresaw: the emulator's own fault, raised when it is closed."""
+        self.crashes.append(error)
 
     # Logins
 

@@ -30,7 +30,7 @@ class Labels:
         self.by_key = {system.key: Mailbox(names[system.key], system.label, system.uidvalidity, system) for system in SYSTEM}
         self._by_name = {mailbox.name: mailbox for mailbox in self.by_key.values()}
         self._next_validity = 20
-        self._old_validity: dict[str, int] = {}
+        self._forgotten: dict[str, tuple[int, int]] = {}
 
     @property
     def mailboxes(self) -> tuple[Mailbox, ...]:
@@ -76,11 +76,12 @@ class Labels:
         if self.get(name) is not None:
             raise Refused("ALREADYEXISTS", f"Duplicate folder name {name}")
         self.check_name(name)
-        if name in self._old_validity and not behaviour.uidvalidity_on_recreate:
-            validity = self._old_validity[name]
+        if name in self._forgotten and not behaviour.uidvalidity_on_recreate:
+            validity, uidnext = self._forgotten[name]
         else:
-            validity = self.new_uidvalidity()
+            validity, uidnext = self.new_uidvalidity(), 1
         mailbox = self._by_name[name] = Mailbox(name, name, validity)
+        mailbox.uidnext = uidnext  # under one UIDVALIDITY no UID is given twice
         return mailbox
 
     def forget(self, mailbox: Mailbox) -> None:
@@ -92,7 +93,7 @@ class Labels:
         if mailbox.system is not None:
             raise Refused("CANNOT", "Folder is not allowed to be deleted.")
         del self._by_name[mailbox.name]
-        self._old_validity[mailbox.name] = mailbox.uidvalidity
+        self._forgotten[mailbox.name] = mailbox.uidvalidity, mailbox.uidnext
 
     def rename(self, old: str, new: str) -> None:
         """Rename a label and all below it.
@@ -111,6 +112,9 @@ class Labels:
         self.check_name(new)
         if new.startswith(old + "/"):
             raise Refused("CANNOT", "Folder name is not allowed.")
+        taken = next((name for box in below if self.get(name := new + box.name[len(old) :]) is not None), None)
+        if taken is not None:
+            raise Refused("ALREADYEXISTS", f"Duplicate folder name {taken}")
         for box in [*([mailbox] if mailbox else []), *below]:
             del self._by_name[box.name]
             box.name = box.label = new + box.name[len(old) :]

@@ -123,6 +123,19 @@ class Removed:
     message: StoredMessage
 
 
+Record = Connection | TokenAnswer | CommandSeen | Delivered | Submitted | Appended | LabelsChanged | FlagsChanged | Removed
+_LISTS: dict[type[Record], str] = {
+    TokenAnswer: "tokens",
+    CommandSeen: "commands",
+    Delivered: "deliveries",
+    Submitted: "submissions",
+    Appended: "appends",
+    LabelsChanged: "labels",
+    FlagsChanged: "flags",
+    Removed: "removals",
+}
+
+
 @dataclass(slots=True)
 class Ledger:
     """Everything that happened, in order. The emulator has one for all; each account has one of its own.
@@ -131,6 +144,7 @@ class Ledger:
         connections: to any of the servers; an account's ledger holds those that logged in to it.
         commands: every command read.
         tokens: every answer of the token endpoint.
+        above: the emulator's ledger, which gets whatever an account's gets.
         deliveries, submissions, appends, labels, flags, removals: what happened to messages.
     """
 
@@ -143,6 +157,14 @@ class Ledger:
     labels: list[LabelsChanged] = field(default_factory=list)
     flags: list[FlagsChanged] = field(default_factory=list)
     removals: list[Removed] = field(default_factory=list)
+    above: Ledger | None = field(default=None, repr=False, compare=False)
+
+    def add(self, record: Record) -> None:
+        """Write down what happened, here and in the ledger of all."""
+        entries: list[Record] = getattr(self, _LISTS[type(record)])
+        entries.append(record)
+        if self.above is not None:
+            self.above.add(record)
 
     def refreshes(self) -> list[TokenAnswer]:
         """The refreshes that gave a token."""

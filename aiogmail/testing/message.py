@@ -92,7 +92,8 @@ class StoredMessage:
     def mailboxes(self) -> Iterator[Mailbox]:
         """The mailboxes that show it."""
         yield self.store
-        yield from self.labelled
+        # A set's order is that of addresses in memory: another one in every process.
+        yield from sorted(self.labelled, key=by_uidvalidity) if len(self.labelled) > 1 else self.labelled
 
     @property
     def uids(self) -> dict[str, int]:
@@ -161,6 +162,11 @@ class Mailbox:
         return self.system.key if self.system else ""
 
     @property
+    def marked(self) -> list[StoredMessage]:
+        r"""Those marked ``\Deleted``, by ascending UID."""
+        return sorted(self.deleted, key=self.uid_of.__getitem__)
+
+    @property
     def messages(self) -> tuple[StoredMessage, ...]:
         """The messages by ascending UID."""
         return tuple(self.by_uid[uid] for uid in self.order)
@@ -195,6 +201,11 @@ class Mailbox:
         self.uidnext = len(messages) + 1
         for watcher in list(self.watchers):
             watcher.renumbered()
+
+
+def by_uidvalidity(mailbox: Mailbox) -> tuple[int, str]:
+    """For sorting: an order that is the same in every process."""
+    return mailbox.uidvalidity, mailbox.name
 
 
 def names_of(mailboxes: Iterable[Mailbox]) -> tuple[str, ...]:

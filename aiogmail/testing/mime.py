@@ -9,6 +9,7 @@ import quopri
 import re
 from base64 import b64decode
 from dataclasses import dataclass, field
+from email.errors import HeaderParseError
 from email.header import decode_header
 from functools import lru_cache
 
@@ -205,7 +206,7 @@ def _decode_body(raw: bytes, part: Part) -> str:
     charset = next((value for name, value in part.params if name == b"CHARSET"), b"utf-8")
     try:
         return body.decode(charset.decode("ascii"), "replace")
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):  # a charset may refuse ("undefined", "idna"), and its name may hold anything
         return body.decode("latin-1")
 
 
@@ -216,7 +217,7 @@ def decoded_text(raw: bytes, root: Part) -> str:
         part = todo.pop()
         if part.kind == b"TEXT":
             text = _decode_body(raw, part)
-            pieces.append(re.sub(r"<[^>]*>", " ", text) if part.subtype == b"HTML" else text)
+            pieces.append(re.sub(r"<[^<>]*>", " ", text) if part.subtype == b"HTML" else text)
         todo.extend(reversed(part.children))
     return "\n".join(pieces)
 
@@ -229,5 +230,5 @@ def decoded_header(value: bytes) -> str:
     try:
         pieces = decode_header(text)
         return "".join(piece if isinstance(piece, str) else piece.decode(charset or "latin-1", "replace") for piece, charset in pieces)
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, HeaderParseError):
         return text

@@ -87,9 +87,7 @@ class OAuthEndpoints:
     def note(self, grant_type: str, address: str | None, status: int, error: str, expires_in: float = 0.0) -> None:
         """Write an answer of the token endpoint into the ledgers."""
         answer = TokenAnswer(self.hub.wall(), grant_type, address, status, error, expires_in)
-        self.hub.ledger.tokens.append(answer)
-        if address in self.hub.accounts:
-            self.hub.accounts[address].ledger.tokens.append(answer)
+        self.hub.ledger_of(address).add(answer)
 
     def _whose(self, form: Mapping[str, str]) -> str | None:
         grant = self.hub.tokens.grants.get(form.get("refresh_token", ""))
@@ -145,6 +143,9 @@ class OAuthEndpoints:
         if behaviour.rotate_refresh_tokens:
             fresh = tokens.grant(grant.address, grant.client_id, grant.scope, behaviour.refresh_token_lifetime)
             grant.dead = "Token has been expired or revoked."
+            for issued in tokens.access.values():
+                if issued.grant is grant:
+                    issued.grant = fresh  # it is one consent: who revokes it by either token ends both
             words["refresh_token"] = fresh.refresh_token
         words.update(self._grant_life(grant))
         return grant.address, words
@@ -184,7 +185,10 @@ class OAuthEndpoints:
         """A service account's signed JWT: RS256, an hour at most, ``sub`` the user it acts for."""
         claims = self._verified(assertion)
         now = self.hub.wall()
-        issued, expires = float(claims.get("iat", 0)), float(claims.get("exp", 0))
+        try:
+            issued, expires = float(claims.get("iat", 0)), float(claims.get("exp", 0))
+        except (TypeError, ValueError, OverflowError):
+            raise _Error(400, "invalid_grant", _TIMEFRAME) from None
         if not (issued <= now + 300 and now < expires <= issued + 3600):
             raise _Error(400, "invalid_grant", _TIMEFRAME)
         if claims.get("aud") not in self.token_uris:
@@ -213,7 +217,7 @@ class OAuthEndpoints:
             key.verify(_unpad(signature), f"{head}.{body}".encode(), PKCS1v15(), SHA256())
         except KeyError:
             raise _Error(400, "invalid_grant", "Invalid grant: account not found") from None
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, AttributeError, RecursionError, InvalidSignature):
             raise _Error(400, "invalid_grant", "Invalid JWT Signature.") from None
         return dict(claims)
 
@@ -224,7 +228,7 @@ class OAuthEndpoints:
         redirect = query.get("redirect_uri", "")
         if query.get("client_id", "") not in self.clients:
             return Reply(401, "<html><title>Error 401: invalid_client</title>The OAuth client was not found.</html>")
-        if urlsplit(redirect).hostname not in {"127.0.0.1", "localhost", "::1"}:
+        if not _is_loopback(redirect):
             return Reply(400, "<html><title>Error 400: redirect_uri_mismatch</title></html>")
         if query.get("response_type") != "code":
             return Reply(400, "<html><title>Error 400: invalid_request</title></html>")
@@ -233,9 +237,12 @@ class OAuthEndpoints:
         if self.consent != "grant" or address not in self.hub.accounts:
             answer["error"] = "access_denied" if self.consent == "grant" else self.consent
         else:
+            known = self.hub.tokens.has_consented(address, query["client_id"])
+            # A refresh token comes with the first consent, and with one that is asked for again.
+            offline = query.get("access_type") == "offline" and (not known or "consent" in query.get("prompt", "").split())
             code = Code(
                 self.hub.tokens.word("4/0A"), address, query["client_id"], redirect, query.get("scope", ""), query.get("code_challenge", ""),
-                query.get("code_challenge_method", "plain"), query.get("access_type") == "offline", self.hub.now() + 600,
+                query.get("code_challenge_method", "plain"), offline, self.hub.now() + 600,
             )  # fmt: skip
             self.hub.tokens.codes[code.value] = code
             answer.update(code=code.value, scope=code.scope)
@@ -254,6 +261,15 @@ class OAuthEndpoints:
             for issued in tokens.access.values():
                 issued.revoked = issued.revoked or issued.grant is grant
         return Reply(200, {})
+
+
+def _is_loopback(redirect: str) -> bool:
+    try:
+        host = urlsplit(redirect).hostname
+    except ValueError:
+        return False
+    # A line end in it would be a header of the client's choice.
+    return redirect.isprintable() and host in {"127.0.0.1", "localhost", "::1"}
 
 
 def _unpad(text: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,7 @@ class Pop3Session:
         await gate.open(0)
         if not await gate.before():
             self.say(f"+OK Gpop ready for requests from {self.channel.peer} {self.sid}")
+        await gate.after()
         while not self.quitting:
             line = await self.channel.read_line(16 * 1024)
             words = line.rstrip(b"\r\n").decode("utf-8", "replace").split(" ")
@@ -93,8 +95,14 @@ class Pop3Session:
             gate = Gate(self.channel, self.hub.fault(self.record, verb))
             await gate.open(len(line))
             self.hub.saw(self.record, verb, verb + " …" if verb in {"PASS", "AUTH"} else " ".join(words))
-            if not await gate.before():
-                await self._dispatch(verb, words[1:])
+            try:
+                if not await gate.before(more=verb == "AUTH"):
+                    await self._dispatch(verb, words[1:])
+            except (Hangup, Interrupted, LineTooLong):
+                raise
+            except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
+                self.hub.crashed(error)
+                self.say("-ERR [SYS/TEMP] Temporary system problem. Please try again later.")
             await gate.after()
             await self.channel.drain()
 
@@ -139,8 +147,9 @@ class Pop3Session:
         if len(words) > 1:
             encoded = words[1].encode()
         else:
-            self.channel.write(b"+ \r\n")
+            self.channel.prompt(b"+ \r\n")
             encoded = (await self.channel.read_line(16 * 1024)).rstrip(b"\r\n")
+        await self.channel.end_request()
         try:
             user, secret = read_message(mechanism, decode_base64(encoded))
         except AuthRefused as refused:
@@ -150,7 +159,7 @@ class Pop3Session:
 
     async def _let_in(self, mechanism: str, user: str, secret: str) -> None:
         try:
-            account, token = identify(self.hub, mechanism, user, secret)
+            account, token = identify(self.hub, mechanism, user, secret, pop=True)
         except AuthRefused as refused:
             await self._refuse(refused.kind)
             return
@@ -168,6 +177,7 @@ class Pop3Session:
     def _choose(self, account: EmulatedAccount, *, recent: bool) -> list[StoredMessage]:
         """Oldest first; never Spam, Trash or drafts, but archived and sent mail; in recent mode 30 days, popped or not."""
         shown = [message for message in account.all_mail.messages if "\\Draft" not in message.flags]
+        shown.sort(key=lambda message: message.internal_date)
         if recent:
             since = self.hub.wall() - _RECENT
             shown = [message for message in shown if message.internal_date >= since]
@@ -179,7 +189,7 @@ class Pop3Session:
 
     async def _refuse(self, kind: str) -> None:
         if kind == "challenge":
-            self.channel.write(b"+ " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
+            self.channel.prompt(b"+ " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
             answer = (await self.channel.read_line(16 * 1024)).rstrip(b"\r\n")
             if answer not in {b"", b"AQ==", b"*"}:
                 self.say("-ERR bad command")
@@ -192,7 +202,7 @@ class Pop3Session:
     # Transaction
 
     def _message(self, words: list[str]) -> tuple[int, StoredMessage] | None:
-        number = int(words[0]) if words and words[0].isdecimal() and len(words[0]) < 10 else 0
+        number = int(words[0]) if words and re.fullmatch(r"[0-9]{1,9}", words[0]) else 0
         if not 0 < number <= len(self.window) or number in self.deleted:
             self.say("-ERR Message number out of range.")
             return None
@@ -237,7 +247,7 @@ class Pop3Session:
         found = self._message(words)
         if found is None:
             return
-        if len(words) != 2 or not words[1].isdecimal():
+        if len(words) != 2 or not re.fullmatch(r"[0-9]{1,20}", words[1]):
             self.say("-ERR bad command")
             return
         raw = found[1].raw

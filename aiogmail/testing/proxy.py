@@ -15,6 +15,9 @@ from .faults import Action, Pump, Shape
 __all__ = ["FaultProxy"]
 
 
+_ACTIONS = frozenset({"close", "reset", "blackhole", "mute", "garbage", "bye"})
+
+
 class _End(asyncio.Protocol):
     """One of the two connections of a link."""
 
@@ -53,6 +56,7 @@ class _Link:
         self.client = _End(self, to_server=False)
         self.server = _End(self, to_server=True)
         self.passed = {True: 0, False: 0}
+        self.done: set[_Cut] = set()
         self.muted = self.over = False
         self.waiting = bytearray()
         self.pumps: dict[bool, Pump] = {}
@@ -63,7 +67,7 @@ class _Link:
                 self.pumps[request] = Pump(shape, lambda data, request=request: self._send(data, request), rng)  # type: ignore[misc]
 
     def begin(self) -> None:
-        self.proxy.links.add(self)
+        self.proxy.links[self] = None
         self.task = asyncio.get_running_loop().create_task(self._connect(), name="fault proxy")
 
     async def _connect(self) -> None:
@@ -89,17 +93,22 @@ class _Link:
         self._forward(data, request=request)
 
     def _forward(self, data: bytes, *, request: bool) -> None:
-        cut = self.proxy.next_cut(self, request=request, passed=self.passed[request], size=len(data))
-        if cut is not None:
-            data = data[: max(0, cut.at - self.passed[request])]
-        self.passed[request] += len(data)
-        if data:
-            if request in self.pumps:
-                self.pumps[request].put(data)
-            else:
-                self._send(data, request)
-        if cut is not None:
-            self._cut(cut)
+        while data and not (self.over or self.muted):
+            cut = self.proxy.next_cut(self, request=request, passed=self.passed[request], size=len(data))
+            size = len(data) if cut is None else max(0, cut.at - self.passed[request])
+            now, data = data[:size], data[size:]
+            self.passed[request] += size
+            if now:
+                self._put(now, request)
+            if cut is not None:
+                self.done.add(cut)
+                self._cut(cut)
+
+    def _put(self, data: bytes, request: bool) -> None:
+        if request in self.pumps:
+            self.pumps[request].put(data)
+        else:
+            self._send(data, request)
 
     def _send(self, data: bytes, request: bool) -> None:
         end = self.server if request else self.client
@@ -108,12 +117,20 @@ class _Link:
 
     def _cut(self, cut: _Cut) -> None:
         self.proxy.cuts_made += 1
-        if cut.data and self.client.transport is not None:
-            self.client.transport.write(cut.data)
+        if cut.data:
+            self._put(cut.data, request=False)  # behind what is on its way
         if cut.action in {"blackhole", "mute"}:
             self.muted = True
         elif cut.action != "garbage":
-            self.end(reset=cut.action == "reset")
+            self._end_behind(self.pumps.get(cut.request) or self.pumps.get(False), reset=cut.action == "reset")
+
+    def _end_behind(self, pump: Pump | None, *, reset: bool) -> None:
+        """End once what passed before the cut has arrived."""
+        if pump is None or not pump.queued:
+            self.end(reset=reset)
+        else:
+            self.muted = True
+            pump.when_empty(lambda: self.end(reset=reset))
 
     def hold(self, end: _End, *, hold: bool) -> None:
         """The one side is slow: read no more from the other."""
@@ -132,7 +149,7 @@ class _Link:
     def end(self, *, reset: bool) -> None:
         """Close both sides."""
         self.over = True
-        self.proxy.links.discard(self)
+        self.proxy.links.pop(self, None)
         for pump in self.pumps.values():
             pump.cancel()
         for end in (self.client, self.server):
@@ -193,7 +210,7 @@ class FaultProxy:
         self.server_name = server_name
         self.host = host
         self.port = 0
-        self.links: set[_Link] = set()
+        self.links: dict[_Link, None] = {}  # in order: a set's is another one in every process
         self.connections = 0
         self.cuts_made = 0
         self._cuts: list[_Cut] = []
@@ -247,13 +264,18 @@ class FaultProxy:
             point: ``"request"`` or ``"reply"``.
             data: sent to the client then.
             times: on so many connections; ``None``: all.
+
+        Raises:
+            ValueError: an action that a proxy, which knows no commands, cannot do.
         """
+        if action not in _ACTIONS or point not in {"request", "reply"}:
+            raise ValueError(f"FaultProxy.cut: expected one of {sorted(_ACTIONS)} in a request or reply, got {action!r} in {point!r}")
         self._cuts.append(_Cut(action, point == "request", at, data, times))
 
-    def next_cut(self, _link: _Link, *, request: bool, passed: int, size: int) -> _Cut | None:
+    def next_cut(self, link: _Link, *, request: bool, passed: int, size: int) -> _Cut | None:
         """The cut that falls into these bytes, counted."""
         for cut in self._cuts:
-            if cut.request is request and passed <= cut.at < passed + size:
+            if cut not in link.done and cut.request is request and passed <= cut.at < passed + size:
                 if cut.times is not None:
                     cut.times -= 1
                     if cut.times <= 0:

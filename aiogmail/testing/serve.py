@@ -19,6 +19,8 @@ from .sample import fill
 
 __all__ = ["main", "serve"]
 
+_SERVERS = ("imap", "smtp", "submission", "pop3", "http", "https")
+
 
 async def serve(
     address: str = "me@gmail.com",
@@ -93,10 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--copies", type=int, default=1, help="how often the dozen sample messages are delivered")
     parser.add_argument("--token-lifetime", type=float, default=3599, help="seconds; short ones show sessions that expire")
     parser.add_argument("--folder", type=Path, default=None, help="where ca.pem and token.json are written")
-    for name in ("imap", "smtp", "submission", "pop3", "http"):
+    for name in _SERVERS:
         parser.add_argument(f"--{name}-port", type=int, default=0)
     options = parser.parse_args(arguments)
-    wanted = {name: getattr(options, f"{name}_port") for name in ("imap", "smtp", "submission", "pop3", "http")}
+    wanted = {name: getattr(options, f"{name}_port") for name in _SERVERS}
     ports = {name: port for name, port in wanted.items() if port}
     behaviour = Behaviour(token_lifetime=options.token_lifetime)
 
@@ -112,6 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.address, behaviour=behaviour, ports=ports, copies=options.copies, folder=options.folder, announce=announce, stop=stop
         )
 
-    with suppress(KeyboardInterrupt):
-        asyncio.run(run())
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(run())
+    except (OSError, OverflowError, ValueError) as error:  # a port that is taken, a folder that cannot be written, no address
+        sys.stderr.write(f"aiogmail emulator: {error}\n")
+        return 1
     return 0

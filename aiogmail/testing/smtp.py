@@ -11,10 +11,11 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from . import mime
 from .auth import AuthRefused, challenge, decode_base64, identify, read_message
 from .channel import Channel, Hangup, Interrupted, LineTooLong
 from .gate import Gate
-from .submission import Envelope, Submission
+from .submission import Envelope, Submission, repeated_header
 
 if TYPE_CHECKING:
     from .emulated import EmulatedAccount
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["serve_smtp"]
 
 _IDLE = "idle"
-_MAIL = re.compile(r"FROM: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
-_RCPT = re.compile(r"TO: ?<([^<>]*)>((?: [^ ]+)*)", re.IGNORECASE)
+_MAIL = re.compile(r"FROM: ?<([^<>\x00-\x1f]*)>((?: [^ ]+)*)", re.IGNORECASE)
+_RCPT = re.compile(r"TO: ?<([^<>\x00-\x1f]*)>((?: [^ ]+)*)", re.IGNORECASE)
 _ADDRESS = re.compile(r'(?:[^\s@<>"\x00-\x1f]+|"(?:[^"\\\x00-\x1f]|\\.)*")@[^\s@<>()\[\]\\,;:]+(?:\.[^\s@<>()\[\]\\,;:]+)+')
+_SIZE = re.compile(r"[0-9]{1,20}")
+_BDAT = re.compile(r"([0-9]{1,10})( LAST)?", re.IGNORECASE)
 _PARAMS = {"SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"}
 _MAX_UNKNOWN = 10
 _COMMANDS = frozenset(
@@ -77,6 +80,7 @@ class SmtpSession:
         self.envelope: Envelope | None = None
         self.unknown = self.failed_logins = self.taken = 0
         self.quitting = False
+        self._gate = Gate(channel, None)
         self._expiry: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -100,6 +104,7 @@ class SmtpSession:
         await gate.open(0)
         if not await gate.before():
             self.say("220 smtp.gmail.com ESMTP")
+        await gate.after()
         while not self.quitting:
             self._arm_idle()
             line = await self.channel.read_line(16 * 1024)
@@ -118,22 +123,31 @@ class SmtpSession:
         verb, _, rest = text.partition(" ")
         verb = verb.upper()
         name = "MESSAGE" if verb == "BDAT" and rest.upper().endswith("LAST") else verb
-        gate = Gate(self.channel, self.hub.fault(self.record, name))
+        gate = self._gate = Gate(self.channel, self.hub.fault(self.record, name))
         await gate.open(len(line))
+        chunk = await self._chunk(rest) if verb == "BDAT" else b""
         self.hub.saw(self.record, name, "AUTH …" if verb == "AUTH" else text)
-        if verb not in _COMMANDS:
-            self.unknown += 1
-            if self.unknown >= _MAX_UNKNOWN:
-                self.say("502 5.5.1 Too many unrecognized commands, goodbye.")
-                self.quitting = True
-            else:
-                self.say("502 5.5.1 Unrecognized command.")
-        elif verb == "BDAT":
-            await self._bdat(rest, gate)
-        elif not await gate.before():
-            handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{verb.lower()}")
-            await handler(rest)
-        await gate.after()
+        try:
+            if not await gate.before(more=verb == "AUTH"):
+                if verb == "BDAT":
+                    await self._bdat(rest, chunk)
+                else:
+                    handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{verb.lower()}") if verb in _COMMANDS else self._unknown
+                    await handler(rest)
+        except (Hangup, Interrupted, LineTooLong):
+            raise
+        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
+            self.hub.crashed(error)
+            self.say("451 4.3.0 Temporary System Problem. Try again later.")
+        await self._gate.after()
+
+    async def _unknown(self, rest: str) -> None:  # noqa: ARG002
+        self.unknown += 1
+        if self.unknown >= _MAX_UNKNOWN:
+            self.say("502 5.5.1 Too many unrecognized commands, goodbye.")
+            self.quitting = True
+        else:
+            self.say("502 5.5.1 Unrecognized command.")
 
     # Greeting
 
@@ -204,10 +218,11 @@ class SmtpSession:
             password = await self._ask("UGFzc3dvcmQ6")
             return user.decode("utf-8", "replace"), password.decode("utf-8", "replace")
         blob = decode_base64(initial.encode()) if initial else await self._ask("")
+        await self.channel.end_request()
         return read_message(mechanism, blob)
 
     async def _ask(self, prompt: str) -> bytes:
-        self.bare(f"334 {prompt}")
+        self.channel.prompt(f"334 {prompt}\r\n".encode())
         answer = (await self.channel.read_line(16 * 1024)).rstrip(b"\r\n")
         if answer == b"*":
             raise AuthRefused("cancelled")
@@ -215,12 +230,14 @@ class SmtpSession:
 
     async def _refuse(self, kind: str) -> None:
         if kind == "challenge":
-            self.channel.write(b"334 " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
+            self.channel.prompt(b"334 " + challenge(self.hub.behaviour.challenge_status) + b"\r\n")
             await self.channel.read_line(16 * 1024)
         if kind in {"malformed", "cancelled"}:
             self.say("501 5.5.2 Cannot Decode response" if kind == "malformed" else "501 5.7.0 Authentication cancelled")
             return
         self.failed_logins += 1
+        tries = self.hub.behaviour.auth_tries
+        self.quitting = bool(tries) and self.failed_logins >= tries
         if kind == "web":
             self.bare(
                 "534-5.7.14 <https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=AKgnsbt> Please log in via your web browser"
@@ -262,7 +279,7 @@ class SmtpSession:
         read = self._read_path(_MAIL, rest, _PARAMS)
         if self.envelope is not None:
             self.say("503 5.5.1 Bad sequence of commands.")
-        elif read is None or (read[0] and not _ADDRESS.fullmatch(read[0])) or not read[1].get("SIZE", "0").isdecimal():
+        elif read is None or (read[0] and not _ADDRESS.fullmatch(read[0])) or not _SIZE.fullmatch(read[1].get("SIZE", "0")):
             self.say("555 5.5.2 Syntax error.")
         elif not read[0].isascii() and "SMTPUTF8" not in read[1]:
             self.say("553 5.6.7 The sender address needs SMTPUTF8.")
@@ -298,6 +315,10 @@ class SmtpSession:
         elif (refusal := self.hub.refused_recipients.get(read[0].lower())) is not None:
             envelope.refused.append(read[0])
             self.say(refusal)
+        elif (target := self.hub.accounts.get(read[0].lower())) is not None and target.is_full():
+            envelope.refused.append(read[0])
+            self.bare("452-4.2.2 The recipient's inbox is out of storage space. Please direct the")
+            self.say(f"452 4.2.2 recipient to {_SUPPORT}OverQuotaTemp")
         else:
             envelope.recipients.append(read[0])
             self.say("250 2.1.5 OK")
@@ -319,15 +340,17 @@ class SmtpSession:
         elif self.envelope.chunks:
             self.say("503 5.5.1 Bad sequence of commands.")
         else:
-            self.channel.end_cuts()
             self.say("354  Go ahead")
-            gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
-            await gate.open(0)
+            # DATA is over with its 354; the message is a command of its own.
+            if await self._gate.after():
+                self.envelope = None
+                return
+            self._gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
+            await self._gate.open(0)
             raw = await self._read_data(account.behaviour.message_size_limit)
             self.hub.saw(self.record, "MESSAGE", "")
-            if not await gate.before():
+            if not await self._gate.before():
                 await self._take(account, raw)
-            await gate.after()
 
     async def _read_data(self, limit: int) -> bytes | None:
         """The message up to the dot, or ``None`` if it is too large; only CRLF.CRLF ends it: nothing is smuggled behind a bare LF."""
@@ -336,20 +359,23 @@ class SmtpSession:
         raw = await self.channel.read_until(b"\r\n.\r\n", limit + 2)
         return None if raw is None else (raw + b"\r\n").replace(b"\r\n.", b"\r\n")[2:]
 
-    async def _bdat(self, rest: str, gate: Gate) -> None:
-        match = re.fullmatch(r"(\d{1,10})( LAST)?", rest, re.IGNORECASE)
+    async def _chunk(self, rest: str) -> bytes | None:
+        """The bytes that follow BDAT; ``None`` where they are more than anybody would send."""
+        match = _BDAT.fullmatch(rest)
+        size = 0 if match is None else int(match[1])
+        if size > 2 * self.hub.behaviour.message_size_limit:
+            return None
+        return await self.channel.read_exactly(size)
+
+    async def _bdat(self, rest: str, chunk: bytes | None) -> None:
+        match = _BDAT.fullmatch(rest)
         if match is None:
             self.say("501 5.5.4 Bad BDAT argument, closing connection.")  # what follows cannot be told from commands
             self.quitting = True
             return
-        size = int(match[1])
-        room = 2 * self.hub.behaviour.message_size_limit
-        chunk = await self.channel.read_exactly(size) if size <= room else b""
-        if size > room:
+        if chunk is None:
             self._too_large()
             self.quitting = True
-            return
-        if await gate.before():
             return
         account = self._ready()
         if account is None:
@@ -359,10 +385,14 @@ class SmtpSession:
         elif not self.envelope.recipients:
             self.say("503 5.5.1 RCPT first.")
         else:
-            self.envelope.chunks.append(chunk)
+            envelope, limit = self.envelope, account.behaviour.message_size_limit
+            envelope.size += len(chunk)
+            if envelope.size <= limit:
+                envelope.chunks.append(chunk)
+            else:
+                envelope.chunks = [b""]  # too large: it is refused at its end, and nothing of it is kept until then
             if match[2]:
-                whole = b"".join(self.envelope.chunks)
-                await self._take(account, whole if len(whole) <= account.behaviour.message_size_limit else None)
+                await self._take(account, b"".join(envelope.chunks) if envelope.size <= limit else None)
             else:
                 self.say("250 2.0.0 OK")
 
@@ -372,6 +402,11 @@ class SmtpSession:
         assert envelope is not None
         if raw is None:
             self._too_large()
+            return
+        if (name := repeated_header(mime.with_crlf(raw))) is not None:
+            self.bare(f"550-5.7.1 This message is not RFC 5322 compliant. There are multiple {name} headers.")
+            self.bare("550-5.7.1 To reduce the amount of spam sent to Gmail, this message has been blocked.")
+            self.say(f"550 5.7.1 {_SUPPORT}RfcMessageNonCompliant")
             return
         Submission(self.hub, account, envelope, raw).accept(self.record.number)
         self.taken += 1

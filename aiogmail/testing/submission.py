@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from .emulated import EmulatedAccount
     from .hub import Hub
 
-__all__ = ["Envelope", "Submission"]
+__all__ = ["Envelope", "Submission", "repeated_header"]
 
 _GOOD_ID = re.compile(rb"<[^<>@\s]+@[^<>@\s.]+(?:\.[^<>@\s.]+)+>")
+
+
+_ONCE = (b"from", b"sender", b"to", b"cc", b"bcc", b"subject", b"date", b"message-id", b"reply-to", b"in-reply-to", b"references")
+
+
+def repeated_header(raw: bytes) -> str | None:
+    """The first field that stands there twice and may not (RFC 5322 section 3.6)."""
+    names = [name for name, _ in mime.header_fields(raw, 0, mime.body_start(raw))]
+    return next((name.decode("ascii").title() for name in _ONCE if names.count(name) > 1), None)
 
 
 @dataclass(slots=True)
@@ -28,6 +37,7 @@ class Envelope:
     recipients: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
 
 
 class Submission:
@@ -67,9 +77,8 @@ class Submission:
         record = Submitted(
             hub.wall(), envelope.sender, tuple(envelope.recipients), self.raw, message_id, connection, tuple(envelope.refused)
         )
-        hub.ledger.submissions.append(record)
-        account.ledger.submissions.append(record)
-        account.sent_today += 1
+        account.ledger.add(record)
+        account.sent_at.append(hub.now())
         if account.behaviour.sent_copy:
             hub.later(account.behaviour.sent_copy_delay, lambda: account.file_sent(self.raw))
         delivered = _without(self.raw, b"bcc")

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from . import mime
 
-__all__ = ["attachment_names", "body_words", "contains", "field_words", "has_attachment", "header_words", "tree", "words"]
+__all__ = ["attachment_names", "body_words", "contains", "field_words", "forget", "has_attachment", "header_words", "tree", "words"]
 
 _PUNCTUATION = re.compile(r"\W+")
 
@@ -48,6 +48,12 @@ def header_words(raw: bytes) -> str:
     """The words of the whole header."""
     fields = mime.header_fields(raw, 0, mime.body_start(raw))
     return words("\n".join(mime.decoded_header(line.replace(b"\r\n", b"")) for _, line in fields))
+
+
+def forget() -> None:
+    """Let go of the messages that were read: an emulator was closed."""
+    for cached in (tree, field_words, body_words, header_words):
+        cached.cache_clear()
 
 
 def attachment_names(raw: bytes) -> list[str]:

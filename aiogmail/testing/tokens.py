@@ -79,6 +79,10 @@ class TokenAuthority:
         self.grants[grant.refresh_token] = grant
         return grant
 
+    def has_consented(self, address: str, client_id: str) -> bool:
+        """Whether the person has let this client in before, and not taken it back."""
+        return any((grant.address, grant.client_id) == (address, client_id) and self.is_alive(grant) for grant in self.grants.values())
+
     def issue(self, address: str, lifetime: float, scope: str = GMAIL_SCOPE, grant: Grant | None = None) -> AccessToken:
         """A new access token."""
         now = self.now()

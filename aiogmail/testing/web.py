@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from .channel import Channel, Hangup, Interrupted, LineTooLong
+from .faults import Fault
 from .gate import Gate
 from .oauth import OAuthEndpoints, Reply
 
@@ -19,6 +20,7 @@ __all__ = ["serve_http"]
 
 _MAX_BODY = 64 * 1024
 _MAX_HEADERS = 100
+_VERBS = {"/token": "TOKEN", "/o/oauth2/token": "TOKEN", "/revoke": "REVOKE", "/o/oauth2/v2/auth": "AUTH"}
 _REASONS = {200: "OK", 302: "Found", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
 
 
@@ -37,8 +39,7 @@ async def serve_http(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> N
     reason = "closed by peer"
     try:
         while True:
-            request = await _read(channel)
-            await _answer(hub, endpoints, channel, request)
+            request = await _exchange(hub, endpoints, channel)
             if request.headers.get("connection", "").lower() == "close":
                 reason = "closed"
                 break
@@ -54,12 +55,47 @@ async def serve_http(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> N
         hub.disconnected(record, reason)
 
 
-async def _read(channel: Channel) -> _Request:
-    line = (await channel.read_line(16 * 1024)).decode("ascii").split()
+async def _exchange(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> _Request:
+    """One request and its answer. Which request it is, its first line says: a fault may fall into the rest of it."""
+    line = await channel.read_line(16 * 1024)
+    request = _begin(line)
+    verb = _VERBS.get(request.path, request.path)
+    assert channel.record is not None
+
+    def answered(fault: Fault) -> bytes:
+        status, _, body = fault.text.partition(" ")
+        return _response(Reply(int(status), body), fault.data)
+
+    fault = hub.fault(channel.record, verb)
+    gate = Gate(channel, fault, render=answered)
+    await gate.open(len(line))
+    await _read(channel, request)
+    hub.saw(channel.record, verb, f"{request.method} {request.path}")
+    if hub.behaviour.token_delay:
+        await asyncio.sleep(hub.behaviour.token_delay)
+    if not await gate.before():
+        try:
+            reply = endpoints.handle(verb, request.method, request.query, request.form, request.headers)
+        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
+            hub.crashed(error)
+            reply = Reply(500, {"error": "internal_failure", "error_description": "Backend Error"})
+        channel.write(_response(reply))
+    elif fault is not None and verb == "TOKEN":
+        endpoints.note(request.form.get("grant_type", ""), None, int(fault.text.partition(" ")[0]), "fault")
+    await gate.after()
+    await channel.drain()
+    return request
+
+
+def _begin(raw: bytes) -> _Request:
+    line = raw.decode("ascii").split()
     if len(line) != 3:
         raise ValueError("request line")
     url = urlsplit(line[1])
-    request = _Request(line[0].upper(), url.path, dict(parse_qsl(url.query)))
+    return _Request(line[0].upper(), url.path, dict(parse_qsl(url.query)))
+
+
+async def _read(channel: Channel, request: _Request) -> None:
     for _ in range(_MAX_HEADERS):
         header = (await channel.read_line(16 * 1024)).decode("latin-1").strip()
         if not header:
@@ -71,33 +107,13 @@ async def _read(channel: Channel) -> _Request:
         raise ValueError("body too large")
     body = (await channel.read_exactly(length)).decode()
     if request.headers.get("content-type", "").startswith("application/json"):
-        found = json.loads(body or "{}")
+        try:
+            found = json.loads(body or "{}")
+        except RecursionError:
+            raise ValueError("nested too deep") from None
         request.form = {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
     else:
         request.form = dict(parse_qsl(body))
-    return request
-
-
-async def _answer(hub: Hub, endpoints: OAuthEndpoints, channel: Channel, request: _Request) -> None:
-    verb = {"/token": "TOKEN", "/o/oauth2/token": "TOKEN", "/revoke": "REVOKE", "/o/oauth2/v2/auth": "AUTH"}.get(request.path, request.path)
-    assert channel.record is not None
-    hub.saw(channel.record, verb, f"{request.method} {request.path}")
-    fault = hub.fault(channel.record, verb)
-    if hub.behaviour.token_delay:
-        await asyncio.sleep(hub.behaviour.token_delay)
-    if fault is not None and fault.action == "answer":
-        status, _, body = fault.text.partition(" ")
-        if verb == "TOKEN":
-            endpoints.note(request.form.get("grant_type", ""), None, int(status), "fault")
-        channel.write(_response(Reply(int(status), body), fault.data))
-        await channel.drain()
-        return
-    gate = Gate(channel, fault)
-    await gate.open(0)
-    await gate.before()
-    channel.write(_response(endpoints.handle(verb, request.method, request.query, request.form, request.headers)))
-    await gate.after()
-    await channel.drain()
 
 
 def _response(reply: Reply, extra: bytes = b"") -> bytes:

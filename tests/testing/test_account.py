@@ -176,3 +176,18 @@ def test_what_a_folder_limit_and_hidden_mailboxes_do_not_touch():
     assert not model.labels.is_hidden(model.inbox, model.behaviour)
     hidden_inbox = account(hidden=frozenset({"INBOX"}))
     assert hidden_inbox.labels.listed(hidden_inbox.behaviour)[0].name == "[Gmail]"
+
+
+def test_of_several_messages_of_one_id_each_is_found_again():
+    model = account()
+    first = model.deliver(message("one", Message_ID="<1@x.org>"))
+    second = model.deliver(message("two", Message_ID="<1@x.org>"))
+    for raw, twin in ((first.raw, first), (second.raw, second)):
+        model.append(raw, model.sent, (), None)
+        assert twin in model.sent
+    assert len(model.messages) == 2
+    model.append(message("three", Message_ID="<1@x.org>"), model.sent, (), None)
+    assert len(model.messages) == 3
+    model.remove(second)
+    model.append(first.raw, model.drafts, (), None)
+    assert first in model.drafts

@@ -43,3 +43,16 @@ async def _twice(server):
     servers = dict(server._servers)
     await server.aclose()
     server._servers = servers
+
+
+def test_attributes_are_set_over_there():
+    with BackgroundEmulator() as server:
+        account = server.add_account(ME)
+        account.app_password = "secret"
+        assert server.account(ME).app_password == "secret"
+
+
+def test_a_crash_over_there_is_raised_here():
+    with pytest.raises(ExceptionGroup, match="commands crashed"):
+        with BackgroundEmulator() as server:
+            server.hub.crashed(ValueError("broken"))

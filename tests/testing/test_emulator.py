@@ -1,13 +1,15 @@
 import asyncio
 import socket
 import ssl
+import subprocess
+import sys
 
 import pytest
 
 from aiogmail.errors import StateError
 from aiogmail.oauth import TokenCache
 from aiogmail.settings import Settings
-from aiogmail.testing import Behaviour, Fault, FaultProxy, GmailEmulator, Shape, run_virtual
+from aiogmail.testing import Behaviour, Fault, FaultProxy, GmailEmulator, Shape, run_virtual, text
 from tests.testing.support import ME, Wire, message, on_server, quiet
 
 
@@ -303,3 +305,102 @@ def test_it_runs_on_uvloop_too():
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+def test_a_port_that_is_taken_leaves_nothing_open_and_can_be_tried_again():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        server = GmailEmulator(ports={"pop3": other.getsockname()[1]})
+        for _ in range(2):
+            with pytest.raises(OSError, match="in use"):
+                server.bind()
+            assert not server._bound
+    server.bind()
+    server.unbind()
+
+
+def test_what_is_made_before_a_virtual_loop_runs_is_made_at_its_beginning():
+    server = GmailEmulator(behaviour=Behaviour(refresh_token_lifetime=100))
+    server.bind(in_memory=True)
+    account = server.add_account(ME)
+    stored = account.deliver(message())
+    credentials = server.credentials(ME)
+    assert stored.internal_date == account.pop_since == 1_767_225_600
+
+    async def main():
+        async with server:
+            assert server.credentials(ME) is credentials
+            await asyncio.sleep(101)
+            assert server.credentials(ME) is not credentials
+
+    run_virtual(main())
+
+
+def test_messages_that_were_read_go_with_their_emulator():
+    async def main():
+        async with GmailEmulator() as server:
+            server.add_account(ME).deliver(message())
+            async with Wire(server) as wire:
+                await wire.login()
+                await wire.cmd("SELECT INBOX")
+                await wire.cmd("FETCH 1 BODYSTRUCTURE")
+                assert text.tree.cache_info().currsize
+        assert not text.tree.cache_info().currsize
+
+    run_virtual(main())
+
+
+SCHEDULE = """
+import asyncio
+from tests.testing.support import ME, Wire, emulated, message
+async def main(server, me):
+    ballast = [object() for _ in range(int(__import__("sys").argv[1]))]
+    for number in range(40):
+        me.deliver(message(str(number)), ["A", "B", "C", "\\Inbox"])
+    async with Wire(server) as wire:
+        await wire.login()
+        await wire.cmd("SELECT INBOX")
+        await wire.cmd("STORE 1:* +FLAGS (\\Deleted)")
+        await wire.cmd("EXPUNGE")
+    print([stored.header("subject") for stored in me.trash.messages], [list(stored.uids) for stored in me.messages])
+    print([list(stored.uids) for stored in me.messages])
+emulated(main, auto_expunge=False, expunge_behavior="trash")
+"""
+
+
+def test_one_seed_is_one_schedule_in_every_process():
+    said = {subprocess.run([sys.executable, "-c", SCHEDULE, size], capture_output=True, check=True).stdout for size in ("0", "9", "5000")}
+    assert len(said) == 1
+
+
+@on_server()
+async def test_the_emulators_ledger_holds_what_every_accounts_holds(server, me):
+    you = server.add_account("you@gmail.com")
+    one, two = me.deliver(message()), you.deliver(message())
+    me.append(message("x"), me.sent, (), None)
+    you.set_flags(two, ["\\Seen"])
+    me.set_labels(one, [me.trash])
+    me.remove(one)
+    assert [record.message for record in server.ledger.deliveries] == [one, two]
+    for kind in ("appends", "labels", "removals"):
+        assert getattr(server.ledger, kind) == getattr(me.ledger, kind) != []
+    assert server.ledger.flags == you.ledger.flags != []
+    assert me.ledger.flags == []
+    async with Wire(server) as wire:
+        await wire.login()
+        await wire.cmd("NOOP")
+    assert me.ledger.verbs() == ["NOOP"]
+    assert server.ledger.verbs() == ["AUTHENTICATE", "NOOP"]
+
+
+@on_server(bandwidth_limit=1000)
+async def test_what_a_session_is_sent_is_counted_before_it_leaves(server, me):
+    for _ in range(5):
+        me.deliver(message(body="x" * 500))
+    async with Wire(server) as wire:
+        await wire.login()
+        await wire.cmd("SELECT INBOX")
+        got = await wire.cmd("FETCH 1:5 BODY.PEEK[]")
+        assert len(got) < 5
+        assert got[-2:] == ["* BYE [OVERQUOTA] Account exceeded command or bandwidth limits.", None]

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from aiogmail.testing import mime
@@ -143,3 +145,10 @@ def test_the_text_of_all_parts_in_order():
 )
 def test_encoded_words_are_decoded(value, text):
     assert mime.decoded_header(value) == text
+
+
+def test_html_full_of_angles_is_read_in_a_moment():
+    raw = b"Content-Type: text/html\r\n\r\n" + b"<" * 400_000
+    start = time.perf_counter()
+    mime.decoded_text(raw, mime.parse(raw))
+    assert time.perf_counter() - start < 5

@@ -324,3 +324,48 @@ async def test_service_accounts(server, me):
     assert (await ask(scope="https://www.googleapis.com/auth/drive"))[::2][0] == 401
     status, _, body = await http(server, "POST", "/token", {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "x"})
     assert body["error_description"] == "Invalid JWT Signature."
+
+
+@on_server()
+async def test_a_refresh_token_comes_with_the_first_consent_and_when_it_is_asked_for(server, me):
+    got = []
+    for prompt in (None, None, "select_account consent"):
+        answer = await code_of(server, prompt=prompt)
+        body = (await token(server, grant_type="authorization_code", code=answer["code"], redirect_uri=REDIRECT))[1]
+        got.append("refresh_token" in body)
+    assert got == [True, False, True]
+    me.revoke()
+    answer = await code_of(server)
+    assert "refresh_token" in (await token(server, grant_type="authorization_code", code=answer["code"], redirect_uri=REDIRECT))[1]
+
+
+@on_server(rotate_refresh_tokens=True)
+async def test_revoking_after_a_rotation_ends_every_access_token_of_the_consent(server, me):
+    grant = server.hub.tokens.grant(ME, CLIENT_ID)
+    first = (await token(server, grant_type="refresh_token", refresh_token=grant.refresh_token))[1]
+    second = (await token(server, grant_type="refresh_token", refresh_token=first["refresh_token"]))[1]
+    assert (await http(server, "POST", "/revoke", {"token": second["refresh_token"]}))[0] == 200
+    assert not server.hub.tokens.valid(ME, first["access_token"])
+    assert not server.hub.tokens.valid(ME, second["access_token"])
+
+
+@pytest.mark.parametrize("redirect", ["http://127.0.0.1:1/\r\nX-Evil: 1", "http://[", "http://example.com/"])
+def test_a_redirect_that_is_not_to_this_machine_or_holds_a_line_end_is_refused(redirect):
+    @on_server()
+    async def run(server, me):
+        assert (await http(server, "GET", consent(redirect_uri=redirect)))[0] == 400
+
+    run()
+
+
+@pytest.mark.parametrize("claims", [[], {"iss": "r@x", "iat": "x"}, {"iss": "r@x", "iat": None}])
+def test_claims_of_odd_kinds_are_invalid(claims):
+    @on_server()
+    async def run(server, me):
+        key = server.add_service_account("r@x")["private_key"]
+        signed = assertion(key, claims, "RS256")
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": signed}
+        status, _, body = await http(server, "POST", "/token", form)
+        assert (status, body["error"]) == (400, "invalid_grant")
+
+    run()

@@ -63,6 +63,54 @@ class TestClass:
 """
 
 
+OWN = """
+import pytest
+@pytest.fixture
+def gmail():
+    return "the project's own"
+async def test_own_client(gmail, gmail_account):
+    assert gmail == "the project's own"
+class TestOwnEmulator:
+    @pytest.fixture
+    def gmail_emulator(self):
+        return "own"
+    def test_own(self, gmail, gmail_emulator):
+        assert gmail_emulator == "own"
+"""
+
+BEFORE = """
+import pytest
+@pytest.fixture
+def stocked(gmail_account):
+    return gmail_account.deliver("Subject: hello\\r\\n\\r\\nworld")
+@pytest.mark.gmail_virtual_time(7)
+async def test_delivered_at_the_beginning(gmail_emulator, stocked):
+    assert stocked.internal_date == 1_767_225_600
+    assert gmail_emulator.hub.seed == 7
+"""
+
+MARKED = """
+import pytest
+@pytest.mark.gmail_virtual_time
+def test_sync(gmail_account):
+    pass
+@pytest.mark.gmail_virtual_time
+def test_without_fixture():
+    pass
+@pytest.mark.gmail_virtual_time(1, 2)
+async def test_too_much(gmail_account):
+    pass
+"""
+
+OTHER_RUNNER = """
+import asyncio, pytest
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    asyncio.run(pyfuncitem.obj(gmail_account=pyfuncitem.funcargs["gmail_account"]))
+    return True
+"""
+
+
 def run(pytester, *options, ini="", subprocess=False, **sources):
     pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
     pytester.makepyfile(**sources)
@@ -87,6 +135,19 @@ def test_async_tests_of_five_lines_virtual_time_switches_blocking_code_and_other
     )
     found.assert_outcomes(passed=7, failed=1)
     found.stdout.fnmatch_lines(["test_failing.py::test_hello FAILED*"])
+
+
+def test_a_projects_own_fixtures_stay_its_own_and_what_is_made_before_the_loop_has_its_time(pytester):
+    run(pytester, test_own=OWN, test_before=BEFORE).assert_outcomes(passed=3)
+
+
+def test_virtual_time_that_a_test_would_not_get_is_an_error(pytester):
+    found = run(pytester, test_marked=MARKED)
+    found.assert_outcomes(errors=3)
+    found.stdout.fnmatch_lines(["*the test must be `async def` and use*", "*expected gmail_virtual_time(seed=0), got (1, 2) {}*"])
+    pytester.makeconftest(OTHER_RUNNER)
+    found = run(pytester, test_marked=MARKED.replace("\ndef", "\nasync def").replace("(1, 2)", ""), subprocess=True)
+    found.stdout.fnmatch_lines(["*another plugin (pytest-asyncio, anyio) runs this test in real time*"])
 
 
 def test_with_anyio_it_runs_as_anyio_runs_it(pytester):

@@ -230,3 +230,35 @@ async def test_faults_and_lines_without_end(server, me):
     server.faults.add(Fault("bye", "CONNECT", protocol="pop3"))
     async with Wire(server, "pop3") as wire:
         assert (await wire.line()).startswith("-ERR [SYS/TEMP]")
+
+
+@on_server()
+async def test_oldest_first_is_by_internal_date(server, me):
+    new, old = me.deliver(message(), date=2_000_000), me.deliver(message(), date=1_000_000)
+    async with Pop(server) as wire:
+        listed = await wire.pop("UIDL", multi=True)
+    assert [line.split("GmailId")[1] for line in listed[1:-1]] == [f"{one.gmail_id:016x}" for one in (old, new)]
+
+
+@on_server()
+async def test_top_of_a_number_beyond_all_measure_is_bad(server, me):
+    me.deliver(message())
+    async with Pop(server) as wire:
+        assert await wire.pop("TOP 1 " + "9" * 5000) == ["-ERR bad command"]
+        assert await wire.pop("TOP \u00b2 1") == ["-ERR Message number out of range."]
+
+
+@pytest.mark.parametrize(("copy", "arrival"), [(0, 5), (5, 0), (0, 0)])
+def test_mail_to_oneself_is_popped_whichever_copy_comes_first(copy, arrival):
+    @on_server(sent_copy_delay=copy, delivery_delay=arrival)
+    async def run(server, me):
+        async with Wire(server, "smtp") as wire:
+            await wire.reply()
+            for line in ("EHLO me", "AUTH XOAUTH2 " + xoauth2(me.access_token()), f"MAIL FROM:<{ME}>", f"RCPT TO:<{ME}>", "DATA"):
+                await wire.smtp(line)
+            assert (await wire.smtp(message().decode() + "."))[0].startswith("250")
+        await asyncio.sleep(6)
+        assert [stored.popped for stored in me.messages] == [True]
+        assert me.messages[0].labels == {"\\Inbox", "\\Sent"}
+
+    run()

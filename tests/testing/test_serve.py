@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -52,3 +53,18 @@ def test_main_ends_on_an_interrupt(capsys):
     assert main(["--imap-port", "0"]) == 0
     timer.join()
     assert "A Gmail for development" in capsys.readouterr().out
+
+
+def test_what_stands_in_the_way_is_said_in_one_line(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        for wrong in (
+            ["--https-port", str(other.getsockname()[1])],
+            ["--imap-port", "70000"],
+            ["--folder", str(tmp_path / "file")],
+            ["--address", "nobody"],
+        ):
+            assert main(wrong) == 1
+            assert len(capsys.readouterr().err.splitlines()) == 1

@@ -111,7 +111,7 @@ async def test_auth_with_every_mechanism(server, me, wire):
             assert (await other.smtp("AUTH PLAIN x"))[0].startswith("503 5.7.0 No identity changes permitted.")
 
 
-@on_smtp(login=False, password_login="plain")
+@on_smtp(login=False, password_login="plain", auth_tries=0)
 async def test_refusals_of_auth_leave_the_connection_usable(server, me, wire):
     await wire.smtp("EHLO c")
     refused = [
@@ -437,3 +437,72 @@ def test_starttls_is_required_on_587_and_forgets_what_came_before():
             assert await wire.reader.read() is not None
 
     run()
+
+
+@on_smtp(daily_sending_limit=1)
+async def test_the_daily_limit_is_that_of_the_last_24_hours(server, me, wire):
+    await send(wire, MINE)
+    assert me.sent_today == 1
+    server.hub.now = lambda: 90_000.0
+    assert me.sent_today == 0
+    assert (await wire.smtp("MAIL FROM:<me@gmail.com>"))[0].startswith("250")
+
+
+@on_smtp()
+async def test_a_size_beyond_all_measure_is_a_syntax_error(server, me, wire):
+    assert (await wire.smtp("MAIL FROM:<me@gmail.com> SIZE=" + "9" * 5000))[0].startswith("555 5.5.2")
+    assert (await wire.smtp("MAIL FROM:<a\rb@gmail.com>"))[0].startswith("555 5.5.2")
+
+
+@on_smtp(message_size_limit=1000)
+async def test_chunks_beyond_the_limit_are_not_kept(server, me, wire):
+    await wire.smtp("MAIL FROM:<me@gmail.com>")
+    await wire.smtp("RCPT TO:<you@example.com>")
+    for _ in range(5):
+        wire.send(b"BDAT 900\r\n" + b"x" * 900)
+        assert (await wire.reply())[0].startswith("250")
+    wire.send(b"BDAT 0 LAST\r\n")
+    assert (await wire.reply())[0].startswith("552-5.3.4")
+    assert me.messages == ()
+
+
+@on_smtp()
+async def test_a_header_that_stands_twice_is_refused(server, me, wire):
+    for line in ("MAIL FROM:<me@gmail.com>", "RCPT TO:<you@example.com>", "DATA"):
+        await wire.smtp(line)
+    reply = await wire.smtp("Subject: a\r\nFrom: me@gmail.com\r\nsubject: b\r\n\r\n.")
+    assert reply[0] == "550-5.7.1 This message is not RFC 5322 compliant. There are multiple Subject headers."
+    assert server.ledger.submissions == []
+
+
+@on_smtp()
+async def test_a_recipient_without_room_is_refused_for_now(server, me, wire):
+    server.add_account("full@gmail.com").configure(quota=0)
+    await wire.smtp("MAIL FROM:<me@gmail.com>")
+    assert (await wire.smtp("RCPT TO:<full@gmail.com>"))[0].startswith("452-4.2.2 The recipient's inbox is out of storage space.")
+
+
+@on_server(auth_tries=2)
+async def test_after_so_many_failed_logins_the_connection_goes(server, me):
+    async with Wire(server, "smtp") as wire:
+        await wire.reply()
+        await wire.smtp("EHLO me")
+        for _ in range(2):
+            assert (await wire.smtp("AUTH XOAUTH2 " + xoauth2("x")))[0].startswith("334")
+            assert (await wire.smtp(""))[0].startswith("535")
+        assert await wire.line() is None
+
+
+@on_server()
+async def test_recent_is_for_pop3_alone(server, me):
+    token = me.access_token()
+    async with Wire(server, "smtp") as wire:
+        await wire.reply()
+        await wire.smtp("EHLO me")
+        assert (await wire.smtp("AUTH XOAUTH2 " + xoauth2(token, f"recent:{ME}")))[0].startswith("334")
+    async with Wire(server) as wire:
+        await wire.line()
+        assert (await wire.cmd("AUTHENTICATE XOAUTH2 " + xoauth2(token, f"recent:{ME}")))[0].startswith("+ ")
+    async with Wire(server, "pop3") as wire:
+        await wire.line()
+        assert await wire.pop("AUTH XOAUTH2 " + xoauth2(token, f"recent:{ME}")) == ["+OK Welcome."]

@@ -54,10 +54,10 @@ def test_a_hundred_thousand_flag_rows_take_less_than_a_second_over_tls():
     assert seconds < 1
 
 
-@pytest.mark.slow
-def test_a_message_takes_less_than_a_kibibyte_beyond_its_bytes():
+@pytest.mark.parametrize("count", [pytest.param(20_000, marks=pytest.mark.slow), pytest.param(COUNT, marks=pytest.mark.nightly)])
+def test_each_of_many_messages_takes_less_than_a_kibibyte_beyond_its_bytes(count):
     account = GmailEmulator().add_account(ME)
-    raws = [message(Message_ID=f"<{number}.abcdefghij@mail.example.org>") for number in range(20_000)]
+    raws = [message(Message_ID=f"<{number}.abcdefghij@mail.example.org>") for number in range(count)]
     tracemalloc.start()
     for raw in raws:
         account.deliver(raw)

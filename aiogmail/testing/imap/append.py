@@ -22,7 +22,7 @@ def _date(word: bytes) -> float:
         raise Bad
     try:
         return datetime.strptime(text.strip(), "%d-%b-%Y %H:%M:%S %z").astimezone(UTC).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):  # beyond the year 9999, or before the first, in UTC
         raise Bad from None
 
 

@@ -7,9 +7,10 @@ import re
 from aiogmail.testing.auth import AuthRefused, challenge, decode_base64, read_message
 from aiogmail.testing.auth import identify as who
 from aiogmail.testing.channel import Interrupted
+from aiogmail.testing.tokens import GMAIL_SCOPE
 
 from .session import ImapSession
-from .syntax import Args, Bad, No
+from .syntax import Args, Bad, No, quote_name
 
 __all__ = ["authenticate", "capability", "enable", "getquota", "getquotaroot", "identify", "login", "logout", "namespace", "noop"]
 
@@ -32,11 +33,6 @@ _REFUSALS = {
 }
 
 
-def _thats_all(session: ImapSession) -> str:
-    # Before login the session's id is glued to the text.
-    return f"Thats all she wrote! {session.sid}" if session.state == "not authenticated" else "Success"
-
-
 def _capabilities(session: ImapSession) -> str:
     if session.state == "not authenticated":
         return _BEFORE
@@ -46,7 +42,7 @@ def _capabilities(session: ImapSession) -> str:
 async def capability(session: ImapSession, args: Args) -> None:
     args.end()
     session.untagged(f"CAPABILITY {_capabilities(session)}")
-    await session.ok(_thats_all(session))
+    await session.ok("Thats all she wrote!" if session.state == "not authenticated" else "Success")
 
 
 async def noop(session: ImapSession, args: Args) -> None:
@@ -64,7 +60,7 @@ async def identify(session: ImapSession, args: Args) -> None:
         'ID ("name" "GImap" "vendor" "Google, Inc." "support-url" "https://support.google.com/mail" '
         f'"version" "gmail_imap_200428.12_p0" "remote-host" "{session.channel.peer}")'
     )
-    await session.ok(f"Success {session.sid}" if session.state == "not authenticated" else "Success")
+    await session.ok()
 
 
 async def logout(session: ImapSession, args: Args) -> None:
@@ -99,7 +95,7 @@ async def getquotaroot(session: ImapSession, args: Args) -> None:
     args.space()
     name = args.mailbox()
     args.end()
-    session.untagged(f'QUOTAROOT "{name}" ""')
+    session.channel.write(b'* QUOTAROOT %b ""\r\n' % quote_name(name, session.utf8))
     await _quota(session)
 
 
@@ -134,10 +130,11 @@ async def authenticate(session: ImapSession, args: Args) -> None:
         if args.take(b" "):
             encoded = args.text[args.position :]
         else:
-            session.channel.write(b"+ \r\n")
+            session.channel.prompt(b"+ \r\n")
             encoded = (await session.channel.read_line()).rstrip(b"\r\n")
             if encoded == b"*":
                 raise Bad(f"AUTHENTICATE cancelled. {session.sid}")
+        await session.channel.end_request()
         if b" " in encoded:
             raise Bad
         user, secret = read_message(mechanism, decode_base64(encoded))
@@ -163,6 +160,7 @@ async def _let_in(session: ImapSession, mechanism: str, user: str, secret: str) 
     if not hub.may_login(account):
         raise No("[ALERT] Account exceeded command or bandwidth limits. (Failure)")
     session.start(account, hub.login(session.record, session.channel, account, token))
+    session.admin = token is not None and GMAIL_SCOPE not in token.scope.split()
     session.silence(behaviour.imap_idle_timeout)
     session.untagged(f"CAPABILITY {_capabilities(session)}")
     await session.ok(f"{account.address} authenticated (Success)")
@@ -171,7 +169,7 @@ async def _let_in(session: ImapSession, mechanism: str, user: str, secret: str) 
 async def _refuse(session: ImapSession, mechanism: str, kind: str) -> None:
     """The challenge where a token was refused, then NO; the connection stays open for another try."""
     if kind == "challenge":
-        session.channel.write(b"+ " + challenge(session.hub.behaviour.challenge_status) + b"\r\n")
+        session.channel.prompt(b"+ " + challenge(session.hub.behaviour.challenge_status) + b"\r\n")
         answer = (await session.channel.read_line()).rstrip(b"\r\n")
         # XOAUTH2 clients answer with an empty line, OAUTHBEARER clients with ^A (RFC 7628 section 3.2.3).
         if answer not in ({b"", b"AQ==", b"*"} if mechanism == "OAUTHBEARER" else {b"", b"*"}):

@@ -33,6 +33,7 @@ _ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 _SECTION = re.compile(
     rb"(?:([1-9][0-9]{0,5}(?:\.[1-9][0-9]{0,5})*)(?:\.|(?=\])))?(HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?", re.IGNORECASE
 )
+_FIELD = re.compile(rb"[!-9;-~]+")  # RFC 5322 section 2.2
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FLAG_ORDER = ("\\Answered", "\\Flagged", "\\Draft", "\\Deleted", "\\Seen")
@@ -164,10 +165,10 @@ def _section(args: Args, peek: bool) -> Section:
     if spec.startswith("HEADER.FIELDS"):
         args.space()
         names = [bytes(name) for name in args.parenthesised(args.astring) if isinstance(name, bytes)]
-        if not names:
-            raise Bad
+        if not names or not all(_FIELD.fullmatch(name) for name in names):
+            raise Bad  # the reply echoes them: a line end would be a response of the client's choice
         fields = tuple(name.lower() for name in names)
-        echo += b" (" + b" ".join(names) + b")"
+        echo += b" (" + b" ".join(name if _ATOM.fullmatch(name) else quote(name) for name in names) + b")"
     args.need(b"]")
     partial = None
     if args.peek() == b"<":
@@ -280,7 +281,7 @@ class _Writer:
             if channel.wants_drain:
                 channel.check()
                 await channel.drain()
-            if limit is not None and channel.record is not None and channel.record.sent > limit:
+            if limit is not None and channel.written > limit:
                 raise Interrupted("[OVERQUOTA] Account exceeded command or bandwidth limits.")
         return missing
 

@@ -85,7 +85,7 @@ async def list_(session: ImapSession, args: Args) -> None:
         await session.ok()
         return
     wanted = [_Pattern(reference, pattern) for pattern in patterns]
-    for entry in session.account.labels.listed(session.account.behaviour):
+    for entry in session.account.labels.listed(session.shown):
         if not any(pattern.matches(entry.name) for pattern in wanted):
             continue
         if "SUBSCRIBED" in selection and (entry.mailbox is None or not entry.mailbox.subscribed):
@@ -102,7 +102,7 @@ async def list_(session: ImapSession, args: Args) -> None:
 async def lsub(session: ImapSession, args: Args) -> None:
     r"""LSUB: a name that only stands above others is ``\NonExistent``."""
     wanted = _plain(args)
-    for entry in session.account.labels.listed(session.account.behaviour):
+    for entry in session.account.labels.listed(session.shown):
         if not wanted.matches(entry.name) or (entry.mailbox is not None and not entry.mailbox.subscribed):
             continue
         attributes = "\\HasChildren \\NonExistent" if entry.mailbox is None else _attributes(entry)
@@ -113,7 +113,7 @@ async def lsub(session: ImapSession, args: Args) -> None:
 async def xlist(session: ImapSession, args: Args) -> None:
     """XLIST: Gmail's own LIST before there were special-use attributes."""
     wanted = _plain(args)
-    for entry in session.account.labels.listed(session.account.behaviour):
+    for entry in session.account.labels.listed(session.shown):
         if wanted.matches(entry.name):
             name = "Inbox" if entry.name == "INBOX" else entry.name
             session.channel.write(_line(session, "XLIST", _attributes(entry, xlist=True), name))

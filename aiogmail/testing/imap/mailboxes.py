@@ -17,7 +17,7 @@ def visible(session: ImapSession, name: str) -> Mailbox | None:
     """The mailbox of this name, unless it is hidden from IMAP."""
     account = session.account
     mailbox = account.labels.get(name)
-    return None if mailbox is None or account.labels.is_hidden(mailbox, account.behaviour) else mailbox
+    return None if mailbox is None or account.labels.is_hidden(mailbox, session.shown) else mailbox
 
 
 async def select(session: ImapSession, args: Args, *, readonly: bool) -> None:
@@ -52,7 +52,7 @@ async def select(session: ImapSession, args: Args, *, readonly: bool) -> None:
 
 def status_line(session: ImapSession, mailbox: Mailbox, items: list[str]) -> bytes:
     """One untagged STATUS."""
-    limit = session.account.behaviour.folder_limit
+    limit = session.shown.folder_limit
     shown = mailbox.order if limit is None else mailbox.order[-limit:]
     values = {
         "MESSAGES": len(shown),
@@ -140,7 +140,7 @@ async def close(session: ImapSession, args: Args) -> None:
     """CLOSE: what is marked goes without EXPUNGE responses, unless the mailbox is read-only."""
     args.end()
     if not session.readonly:
-        for message in list(session.mailbox.deleted):
+        for message in session.mailbox.marked:
             session.account.expunge(message, session.mailbox)
     session.unselect()
     await session.ok("Returned to authenticated state. (Success)")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from collections.abc import Callable
-from email.utils import mktime_tz, parsedate_tz
+from datetime import date
+from email.utils import parsedate_tz
 from typing import TYPE_CHECKING
 
 from aiogmail.testing import mime, text
@@ -23,7 +24,7 @@ __all__ = ["parse_date", "search"]
 Predicate = Callable[[int, "StoredMessage"], bool]
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})")
+_DATE = re.compile(r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
 _FLAGS = {"ANSWERED": "\\Answered", "DRAFT": "\\Draft", "FLAGGED": "\\Flagged", "SEEN": "\\Seen"}
 _FIELDS = {"BCC": b"bcc", "CC": b"cc", "FROM": b"from", "SUBJECT": b"subject", "TO": b"to"}
 _PLAIN_ID = re.compile(r"[A-Za-z0-9<>@._+=$/-]*")
@@ -37,13 +38,21 @@ def parse_date(word: str) -> int:
     if match is None or match[2].lower() not in _MONTHS:
         raise Bad
     day, month, year = int(match[1]), _MONTHS.index(match[2].lower()) + 1, int(match[3])
-    return timegm((year, month, day, 0, 0, 0))
+    try:
+        return timegm(date(year, month, day).timetuple())
+    except ValueError:
+        raise Bad from None
 
 
 def _sent_day(message: StoredMessage) -> int | None:
     parsed = parsedate_tz((mime.header_value(message.raw, b"date") or b"").decode("latin-1"))
-    # SENTON and its kin disregard time and zone (RFC 9051 section 6.4.4).
-    return None if parsed is None else mktime_tz((*parsed[:3], 0, 0, 0, *parsed[6:9], 0)) // _DAY
+    if parsed is None:
+        return None
+    try:
+        # SENTON and its kin disregard time and zone (RFC 9051 section 6.4.4).
+        return timegm((*parsed[:3], 0, 0, 0)) // _DAY
+    except (ValueError, OverflowError):
+        return None  # the year 99999
 
 
 class _Keys:
@@ -105,14 +114,14 @@ class _Keys:
     def with_value(self, name: str) -> Predicate:
         args = self.args
         if name in _FIELDS:
-            return self._field(_FIELDS[name], args.text_value())
+            return self._field(_FIELDS[name], self._value())
         match name:
             case "BODY" | "TEXT":
-                return self._text(name, args.text_value())
+                return self._text(name, self._value())
             case "HEADER":
                 field = args.astring().lower()
                 args.space()
-                return self._header(field, args.text_value())
+                return self._header(field, self._value())
             case "KEYWORD" | "UNKEYWORD":
                 flag = args.flag()
                 return lambda _uid, message: (flag in message.flags) is (name == "KEYWORD")
@@ -129,6 +138,12 @@ class _Keys:
             case _:
                 return self._gmail(name)
 
+    def _value(self) -> str:
+        value = self.args.text_value()
+        if self.args.utf8 and self.account.behaviour.utf8_search_refused and not value.isascii():
+            raise Bad
+        return value
+
     def _gmail(self, name: str) -> Predicate:
         args = self.args
         match name:
@@ -143,7 +158,7 @@ class _Keys:
                 return lambda _uid, message: box is not None and message in box
             case "X-GM-RAW":
                 try:
-                    query = compile_query(args.text_value(), self.account, self.session.hub.wall())
+                    query = compile_query(self._value(), self.account, self.session.hub.wall())
                 except QuerySyntax:
                     raise Bad from None
                 return lambda _uid, message: self._indexed(message) and query(message)

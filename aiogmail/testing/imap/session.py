@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aiogmail.testing.behaviour import Behaviour
 from aiogmail.testing.channel import Channel, Hangup, Interrupted, LineTooLong
 from aiogmail.testing.gate import Gate
 from aiogmail.testing.ledger import Connection
@@ -27,8 +29,10 @@ _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _LITERAL_END = re.compile(rb"(~?)\{([0-9]{1,12})(\+?)\}$")
 _SMALL_LITERAL = 1024 * 1024
 _NON_SYNC_LIMIT = 4096
-_SECRET = re.compile(r"(?i)^(AUTHENTICATE \S+|LOGIN)\b.*")
+_MAX_LITERALS = 1000
+_SECRET = re.compile(r"(?is)^(AUTHENTICATE \S+|LOGIN)\b.*")
 _COMMAND_TEXT = 4096
+_READ_ON = {"AUTHENTICATE", "IDLE"}  # what they read more of, their handlers end
 
 
 class Finished(Exception):
@@ -47,6 +51,7 @@ async def serve_imap(hub: Hub, channel: Channel) -> None:
         channel.write(f"* BYE {ending}\r\n".encode())
     except (LineTooLong, Finished) as ending:
         reason = type(ending).__name__
+        channel.end_cuts()
         channel.write(f"* BYE System Error {session.sid}\r\n".encode())
     except Hangup:
         pass
@@ -65,6 +70,7 @@ class ImapSession:
         account: whose it is, once logged in (``state`` is ``"authenticated"`` or ``"selected"`` then).
         view: what the session knows of the selected mailbox.
         utf8, condstore: what was enabled.
+        admin: whether its token is of the scope gmail.imap_admin alone.
         literal_limit: the largest literal the command may bring.
     """
 
@@ -81,6 +87,7 @@ class ImapSession:
         self.readonly = False
         self.utf8 = False
         self.condstore = False
+        self.admin = False
         self.tag = ""
         self.failed_logins = 0
         self.bad_commands = 0
@@ -95,10 +102,11 @@ class ImapSession:
 
     async def run(self) -> None:
         """Greeting, then command after command."""
-        fault = self.hub.fault(self.record, "CONNECT")
-        if fault is not None:
-            await self.channel.enact(fault)
-        self.channel.write(f"* OK Gimap ready for requests from {self.channel.peer} {self.sid}\r\n".encode())
+        gate = Gate(self.channel, self.hub.fault(self.record, "CONNECT"))
+        await gate.open(0)
+        if not await gate.before():
+            self.untagged(f"OK Gimap ready for requests from {self.channel.peer} {self.sid}")
+        await gate.after()
         self.silence(self.hub.behaviour.unauthenticated_timeout)
         while self.state != "logout":
             await self._one_command()
@@ -123,6 +131,12 @@ class ImapSession:
         self.state = "authenticated"
 
     @property
+    def shown(self) -> Behaviour:
+        """The account's switches as they are for this session: the scope gmail.imap_admin sees all labels, whole."""
+        behaviour = self.account.behaviour
+        return replace(behaviour, hidden=frozenset(), folder_limit=None) if self.admin else behaviour
+
+    @property
     def account(self) -> EmulatedAccount:
         """The account; only commands after login ask."""
         assert self._account is not None
@@ -142,20 +156,38 @@ class ImapSession:
         self.tag = tag.decode("ascii")
         verb = self._verb(rest)
         gate = Gate(self.channel, self.hub.fault(self.record, verb), f"{self.tag} ")
+        await gate.open(len(line))
+        unreadable: Bad | None = None
+        text, literals = rest, list[bytes]()
         try:
-            await gate.open(len(line))
             text, literals = await self._read_literals(rest, verb)
-            self._record(verb, text)
-            if not await gate.before():
-                await self._dispatch(verb, Args(text[len(verb) :], literals, self.utf8))
+        except Bad as bad:
+            unreadable = bad
+        self._record(verb, text)
+        view = self.selected
+        known = None if view is None else view.known()
+        if not await gate.before(more=verb in _READ_ON):
+            await self._obey(verb, Args(text[len(verb) :], literals, self.utf8), unreadable)
+        if await gate.after() and view is not None and known is not None and view is self.selected:
+            view.forget(*known)
+        await self.channel.drain()
+
+    async def _obey(self, verb: str, args: Args, unreadable: Bad | None) -> None:
+        try:
+            if unreadable is not None:
+                raise unreadable
+            await self._dispatch(verb, args)
         except Bad as bad:
             await self._bad(bad.text)
         except No as no:
             await self._reply("NO", no.text)
         except Refused as refused:
             await self._reply("NO", f"[{refused.code}] {refused.text} (Failure)" if refused.code else f"{refused.text} (Failure)")
-        await gate.after()
-        await self.channel.drain()
+        except (Hangup, Interrupted, LineTooLong, Finished):
+            raise
+        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
+            self.hub.crashed(error)
+            await self._reply("BAD", f"System Error {self.sid}")
 
     @staticmethod
     def _verb(rest: bytes) -> str:
@@ -177,25 +209,30 @@ class ImapSession:
 
     async def _read_literals(self, rest: bytes, verb: str) -> tuple[bytes, list[bytes]]:
         """The command's text, and its literals in order."""
-        text, literals = rest, []
-        while (match := _LITERAL_END.search(text)) is not None:
+        lines, literals, taken = [rest], list[bytes](), 0
+        allowed = True
+        while (match := _LITERAL_END.search(lines[-1])) is not None:
             size, non_sync = int(match[2]), bool(match[3])
             limit = self.hub.behaviour.append_limit if self._account is None else self._account.behaviour.append_limit
             if verb != "APPEND":
                 limit = _SMALL_LITERAL
-            if self._account is None and non_sync:
-                raise Bad  # LITERAL- is offered after login only
-            if size > (_NON_SYNC_LIMIT if non_sync else limit):
+            taken += size
+            if len(literals) >= _MAX_LITERALS:
+                raise Interrupted(f"System Error {self.sid}")
+            if size + (0 if verb == "APPEND" else taken - size) > (_NON_SYNC_LIMIT if non_sync else limit):
                 if non_sync:
                     raise Interrupted(f"System Error {self.sid}")  # the bytes are on their way and cannot be told from commands
                 toobig = "[TOOBIG] Message too large. https://support.google.com/mail/answer/6584#limit"
                 raise Bad(toobig) if verb == "APPEND" else Bad
             if not non_sync:
                 self.channel.write(b"+ go ahead\r\n")
+            elif self._account is None:
+                allowed = False  # LITERAL- is offered after login only; its bytes are on their way all the same, and no commands
             literals.append(await self.channel.read_exactly(size))
-            line = await self.channel.read_line()
-            text += b"\r\n" + line.removesuffix(b"\r\n")
-        return text, literals
+            lines.append((await self.channel.read_line()).removesuffix(b"\r\n"))
+        if not allowed:
+            raise Bad
+        return b"\r\n".join(lines), literals
 
     async def _dispatch(self, verb: str, args: Args) -> None:
         entry = self._commands.get(verb)
@@ -230,6 +267,8 @@ class ImapSession:
 
     async def _reply(self, status: str, text: str) -> None:
         throttled = self._account is not None and self._account.behaviour.throttled
+        if status != "NO" and self.state == "not authenticated" and not text.endswith(self.sid):
+            text = f"{text} {self.sid}"  # before login every OK and BAD ends in the session's id
         self.channel.write(f"{self.tag} {status} {text}{' [THROTTLED]' if throttled else ''}\r\n".encode())
 
     async def _bad(self, text: str) -> None:
@@ -266,7 +305,7 @@ class ImapSession:
     def select(self, mailbox: Mailbox, *, readonly: bool) -> View:
         """Select a mailbox."""
         self.unselect()
-        self.selected = View(mailbox, self._on_change, self._on_renumbered, self.account.behaviour.folder_limit)
+        self.selected = View(mailbox, self._on_change, self._on_renumbered, self.shown.folder_limit)
         self.readonly = readonly
         self.state = "selected"
         return self.selected

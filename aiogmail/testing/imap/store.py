@@ -190,7 +190,7 @@ async def expunge(session: ImapSession, args: Args) -> None:
     """EXPUNGE: everything marked goes."""
     args.end()
     _need_writable(session)
-    for message in list(session.mailbox.deleted):
+    for message in session.mailbox.marked:
         session.account.expunge(message, session.mailbox)
     await session.ok()
 

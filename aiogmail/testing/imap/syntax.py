@@ -182,11 +182,14 @@ class Args:
 
     def _name(self, raw: bytes) -> str:
         try:
-            return raw.decode("utf-8") if self.utf8 else decode_utf7(raw)
+            name = raw.decode("utf-8") if self.utf8 else decode_utf7(raw)
         except ValueError:
-            if raw.isascii() and not any(byte < 0x20 for byte in raw):
-                return raw.decode("ascii")  # an "&" that shifts nothing: Gmail takes it as it stands
-            raise Bad from None
+            if not raw.isascii():
+                raise Bad from None
+            name = raw.decode("ascii")  # an "&" that shifts nothing: Gmail takes it as it stands
+        if any(char < " " or char == "\x7f" for char in name):
+            raise Bad  # replies echo it: a line end in it would be a response of the client's choice
+        return name
 
     def sequence_set(self) -> SequenceSet:
         """A set of numbers. 0 is BAD."""

@@ -39,6 +39,16 @@ class View:
         if self in self.mailbox.watchers:
             self.mailbox.watchers.remove(self)
 
+    def known(self) -> tuple[list[int], int]:
+        """What the client knows now, for :meth:`forget`."""
+        return list(self.uids), self._known
+
+    def forget(self, uids: list[int], upto: int) -> None:
+        """What was told since never reached the client: it is to be told again."""
+        self.uids, self._known = uids, upto
+        self.gone.update(uid for uid in uids if uid not in self.mailbox.by_uid)
+        self.come = True
+
     # From the mailbox
 
     def arrived(self, uid: int) -> None:  # noqa: ARG002  the mailbox knows which

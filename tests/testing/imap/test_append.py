@@ -49,7 +49,7 @@ async def test_refusals(server, me, wire):
 @on_imap()
 async def test_a_message_that_is_there_gains_the_label_and_keeps_its_date(server, me, wire):
     first = me.deliver(message(Message_ID="<a@x.org>"), date=1_000_000_000)
-    assert await append(wire, message("other", Message_ID="<a@x.org>"), "[Gmail]/Starred") == ["OK [APPENDUID 4 1] (Success)"]
+    assert await append(wire, message(body="other", Message_ID="<a@x.org>"), "[Gmail]/Starred") == ["OK [APPENDUID 4 1] (Success)"]
     assert me.messages == (first,)
     assert first.labels == {"\\Inbox", "\\Starred"}
     assert first.internal_date == 1_000_000_000
@@ -120,3 +120,15 @@ async def test_utf8_append(server, me, wire):
     wire.send(f"P APPEND INBOX UTF8 (~{{{len(raw)}+}}\r\n".encode() + raw + b")\r\n")
     assert await wire.until("P") == ["OK [APPENDUID 1 1] (Success)"]
     assert me.messages[0].header("subject") == "Grüße"
+
+
+@pytest.mark.parametrize("date", [" 1-Jan-0001 00:00:00 +2359", "31-Dec-9999 23:59:59 -2359", "01-Jan-2020 00:00:00 +9999"])
+def test_a_date_out_of_range_is_bad(date):
+    @on_imap()
+    async def run(server, me, wire):
+        assert await wire.cmd(f'APPEND INBOX "{date}" {{4}}') == ["+ go ahead"]
+        wire.send("a: b\r\n")
+        assert await wire.until("A2") == ["BAD Could not parse command"]
+        assert me.messages == ()
+
+    run()

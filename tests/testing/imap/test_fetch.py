@@ -206,3 +206,12 @@ async def test_structures_that_were_parsed_from_a_real_library_message(server, m
     )
     assert '("IMAGE" "PNG" NIL NIL NIL "BASE64" 10 NIL ("ATTACHMENT" ("FILENAME" "a b.png")) NIL) "MIXED" ("BOUNDARY" "' in line
     assert line.endswith('") NIL NIL))')
+
+
+@on_imap()
+async def test_no_header_name_brings_a_line_of_its_own_into_a_reply(server, me, wire):
+    me.deliver(message())
+    await wire.cmd("SELECT INBOX")
+    wire.send("X FETCH 1 BODY.PEEK[HEADER.FIELDS ({14+}\r\nX\r\n* 99 EXISTS)]\r\n")
+    assert await wire.line() == "X BAD Could not parse command"
+    assert (await wire.cmd('FETCH 1 BODY.PEEK[HEADER.FIELDS ("X(" To)]'))[0].startswith('* 1 FETCH (BODY[HEADER.FIELDS ("X(" To)] {')

@@ -1,4 +1,4 @@
-from tests.testing.support import message, on_imap
+from tests.testing.support import Wire, message, on_imap, on_server
 
 SELECTED = [
     "* FLAGS (\\Answered \\Flagged \\Draft \\Deleted \\Seen $NotPhishing $Phishing)",
@@ -155,3 +155,47 @@ async def test_a_folder_limit_shows_the_newest(server, me, wire):
     assert (await wire.cmd("SELECT INBOX"))[3] == "* 2 EXISTS"
     assert await wire.cmd("UID SEARCH ALL") == ["* SEARCH 3 4", "OK SEARCH completed (Success)"]
     assert (await wire.cmd("STATUS INBOX (MESSAGES)"))[0] == '* STATUS "INBOX" (MESSAGES 2)'
+
+
+@on_imap()
+async def test_a_rename_that_would_lay_one_label_over_another_is_refused(server, me, wire):
+    for name in ("a", "a/x", "b/x"):
+        await wire.cmd(f"CREATE {name}")
+    kept = me.deliver(message(), ["b/x"])
+    assert await wire.cmd("RENAME a b") == ["NO [ALREADYEXISTS] Duplicate folder name b/x (Failure)"]
+    assert kept in me.mailbox("b/x")
+    assert {"a", "a/x"} <= set(me.mailboxes)
+
+
+@on_imap(uidvalidity_on_recreate=False)
+async def test_under_a_kept_uidvalidity_no_uid_is_given_twice(server, me, wire):
+    me.deliver(message(), ["Work"])
+    await wire.cmd("DELETE Work")
+    await wire.cmd("CREATE Work")
+    assert me.deliver(message(), ["Work"]).uids["Work"] == 2
+
+
+@on_imap()
+async def test_no_name_brings_a_line_of_its_own_into_a_reply(server, me, wire):
+    for enable in (False, True):
+        if enable:
+            await wire.cmd("ENABLE UTF8=ACCEPT")
+        for command in ("SELECT", "CREATE", "STATUS", "GETQUOTAROOT"):
+            wire.send(f"X {command} {{14+}}\r\nX\r\n* 99 EXISTS" + (" (MESSAGES)" if command == "STATUS" else "") + "\r\n")
+            assert await wire.line() == "X BAD Could not parse command"
+    assert await wire.cmd('GETQUOTAROOT "a\\"b"') == ['* QUOTAROOT "a\\"b" ""', '* QUOTA "" (STORAGE 0 15728640)', "OK Success"]
+
+
+@on_server(hidden=frozenset({"Work", "[Gmail]/Spam"}), folder_limit=1)
+async def test_the_admin_scope_sees_all_labels_whole(server, me):
+    for _ in range(3):
+        me.deliver(message(), ["Work"])
+    for scope, seen in (("https://mail.google.com/", False), ("https://www.googleapis.com/auth/gmail.imap_admin", True)):
+        async with Wire(server) as wire:
+            await wire.login(token=me.access_token(scope=scope))
+            listed = await wire.cmd('LIST "" *')
+            assert any("Work" in line for line in listed) is seen
+            assert any("Spam" in line for line in listed) is seen
+            assert ("* 3 EXISTS" in await wire.cmd("SELECT Work")) is seen
+            limit = 3 if seen else 1
+            assert (await wire.cmd('STATUS "[Gmail]/All Mail" (MESSAGES)'))[0].endswith(f"(MESSAGES {limit})")

@@ -117,6 +117,8 @@ async def test_8_bit_goes_as_a_literal_with_charset_and_never_in_quotes(server, 
     assert await wire.cmd('UID SEARCH SUBJECT "Grüße"') == ["BAD Could not parse command"]
     assert await wire.cmd("SEARCH CHARSET KOI8-R ALL") == ["NO [BADCHARSET (UTF-8 US-ASCII)] Unsupported charset (Failure)"]
     await wire.cmd("ENABLE UTF8=ACCEPT")
+    assert await wire.cmd('UID SEARCH SUBJECT "Grüße"') == ["BAD Could not parse command"]
+    me.configure(utf8_search_refused=False)
     assert await wire.cmd('UID SEARCH SUBJECT "Grüße"') == ["* SEARCH 3", DONE]
     assert await wire.cmd("SEARCH CHARSET UTF-8 ALL") == ["BAD Could not parse command"]
     wire.send("T UID SEARCH SUBJECT {1+}\r\n\xff\r\n".encode("latin-1"))
@@ -215,3 +217,48 @@ async def test_encoded_bodies_are_searched_decoded(server, me, wire):
     await wire.line()
     wire.send("Boxkämpfer\r\n".encode())
     assert await wire.until("S") == ["* SEARCH 1", DONE]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "SINCE 1-Jan-0000",
+        "SINCE 99-Jan-2020",
+        "ON 30-Feb-2020",
+    ],
+)
+def test_a_date_that_is_none_is_bad(keys):
+    @on_imap()
+    async def run(server, me, wire):
+        await _mailbox(me, wire)
+        assert await wire.cmd(f"SEARCH {keys}") == ["BAD Could not parse command"]
+
+    run()
+
+
+@pytest.mark.parametrize(
+    ("keys", "odd"),
+    [
+        ("SUBJECT x", {"Subject": "=?utf-8?b?YWJjZ?="}),
+        ("SUBJECT x", {"Subject": "=?nonsense?q?a?="}),
+        ("BODY x", {"Content_Type": "text/plain; charset=idna"}),
+        ("BODY x", {"Content_Type": "text/plain; charset=undefined"}),
+        ("BODY x", {"Content_Type": 'text/plain; charset="a\0b"'}),
+        ("SENTSINCE 1-Jan-2020", {"Date": "Mon, 05 Jan 99999 08:00:00 +0000"}),
+        ("SENTSINCE 1-Jan-2020", {"Date": "Mon, 99 Jan 2020 08:00:00 +0000"}),
+        ("X-GM-RAW after:1/1/99999999999", {}),
+        ("X-GM-RAW after:" + "9" * 5000, {}),
+        ("X-GM-RAW larger:" + "9" * 5000, {}),
+        ("X-GM-RAW newer_than:" + "9" * 5000 + "d", {}),
+        ('X-GM-RAW "-)"', {}),
+    ],
+)
+def test_what_is_odd_is_searched_all_the_same(keys, odd):
+    @on_imap()
+    async def run(server, me, wire):
+        odd.setdefault("Subject", "hello")
+        me.deliver(message(odd.pop("Subject"), "\xe9".encode("latin-1").decode("utf-8", "replace"), **odd))
+        await wire.cmd("SELECT INBOX")
+        assert (await wire.cmd(f"SEARCH {keys}"))[-1] == DONE
+
+    run()

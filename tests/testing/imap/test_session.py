@@ -33,8 +33,10 @@ async def test_what_needs_a_mailbox_is_bad_without_one(server, me, wire):
 @on_server()
 async def test_what_needs_a_login_is_bad_without_one(server, me):
     async with Wire(server) as wire:
-        await wire.line()
-        assert await wire.cmd("SELECT INBOX") == ["BAD SELECT not allowed now."]
+        sid = (await wire.line()).split()[-1]
+        assert await wire.cmd("SELECT INBOX") == [f"BAD SELECT not allowed now. {sid}"]
+        assert await wire.cmd("NOOP") == [f"OK Success {sid}"]
+        assert await wire.cmd("LOGOUT") == ["* BYE LOGOUT Requested", f"OK 73 good day (Success) {sid}"]
 
 
 @on_imap()
@@ -210,8 +212,31 @@ async def test_a_literal_that_is_too_large_is_refused(server, me, wire):
 @on_server()
 async def test_non_synchronising_literals_are_for_after_login(server, me):
     async with Wire(server) as wire:
+        sid = (await wire.line()).split()[-1]
+        assert await wire.cmd("LOGIN {2+}\r\nme {1+}\r\nx") == [f"BAD Could not parse command {sid}"]
+        # The literal's bytes are no commands: they were taken.
+        assert await wire.cmd("LOGIN {10+}\r\nX LOGOUT\r\n y", tag="B") == [f"BAD Could not parse command {sid}"]
+        assert await wire.cmd("NOOP") == [f"OK Success {sid}"]
+
+
+@on_server()
+async def test_many_literals_are_too_many(server, me):
+    async with Wire(server) as wire:
         await wire.line()
-        assert await wire.cmd("LOGIN {2+}\r\nme {1+}\r\nx") == ["BAD Could not parse command"]
+        wire.send(b"A NOOP" + b" {0+}\r\n" * 3000)
+        assert (await wire.line()).startswith("* BYE System Error")
+
+
+@on_server()
+async def test_credentials_in_literals_are_not_shown(server, me):
+    async with Wire(server) as wire:
+        await wire.line()
+        for line in ("A LOGIN {12}\r\n", "me@gmail.com {6}\r\n", "secret\r\n"):
+            wire.send(line)
+            await wire.line()
+        wire.send("B LOGIN {12}\r\nme@gmail.com secret\r\n")
+        await wire.until("B")
+    assert [command.line for command in server.ledger.commands] == ["LOGIN …", "LOGIN …"]
 
 
 @on_imap()
@@ -278,7 +303,7 @@ async def test_a_done_command_answered_with_a_failure(server, me, wire):
     server.faults.add(Fault("answer", "UID STORE", point="reply", text="NO System Error (Failure)"))
     assert await wire.cmd("UID STORE 1 +FLAGS (\\Seen)") == ["NO System Error (Failure)"]
     assert stored.flags == {"\\Seen"}
-    assert await wire.cmd("UID STORE 1 -FLAGS (\\Seen)", tag="B")
+    assert await wire.cmd("UID STORE 1 -FLAGS (\\Seen)", tag="B") == ["* 1 FETCH (FLAGS () UID 1)", "OK Success"]
 
 
 @on_imap()

@@ -74,12 +74,13 @@ async def test_without_auto_expunge_it_is_as_in_the_rfc(server, me, wire):
 
 @pytest.mark.parametrize(("policy", "where"), [("archive", "[Gmail]/All Mail"), ("trash", "[Gmail]/Trash"), ("deleteForever", None)])
 def test_what_becomes_of_a_message_expunged_from_its_last_mailbox(policy, where):
-    @on_imap(expunge_behavior=policy)
+    @on_imap(expunge_behavior=policy, auto_expunge=False)
     async def run(server, me, wire):
         first, *_ = await _three(me, wire)
         kept = me.deliver(message("k"), ["\\Inbox", "Work"])
         await wire.cmd("NOOP")
         await wire.cmd("STORE 1,4 +FLAGS (\\Deleted)")
+        await wire.cmd("EXPUNGE")
         assert kept.labels == {"Work"}
         if where is None:
             assert first not in me.messages
@@ -88,6 +89,23 @@ def test_what_becomes_of_a_message_expunged_from_its_last_mailbox(policy, where)
             assert list(first.uids) == [where]
 
     run()
+
+
+@on_imap(expunge_behavior="deleteForever", auto_expunge=False, hidden=frozenset({"Work"}))
+async def test_a_mailbox_that_imap_does_not_show_is_not_the_last_visible_one(server, me, wire):
+    me.deliver(message(), ["\\Inbox", "Work"])
+    await wire.cmd("SELECT INBOX")
+    await wire.cmd("STORE 1 +FLAGS (\\Deleted)")
+    await wire.cmd("EXPUNGE")
+    assert me.messages == ()
+
+
+@on_imap(expunge_behavior="deleteForever")
+async def test_with_auto_expunge_gmail_archives_whatever_the_setting(server, me, wire):
+    stored = me.deliver(message())
+    await wire.cmd("SELECT INBOX")
+    await wire.cmd("STORE 1 +FLAGS (\\Deleted)")
+    assert list(stored.uids) == ["[Gmail]/All Mail"]
 
 
 @on_imap()
@@ -225,3 +243,12 @@ async def test_many_labels_and_messages_at_once_are_counted_in_the_ledger(server
     assert [(change.added, change.removed) for change in me.ledger.labels] == [(("A", "B"), ())] * 3
     await wire.cmd("STORE 1:3 +FLAGS (\\Seen)")
     assert [(change.added, change.removed) for change in me.ledger.flags] == [(("\\Seen",), ())] * 3
+
+
+@on_imap(auto_expunge=False, expunge_behavior="trash")
+async def test_what_is_expunged_goes_in_the_order_of_its_uids(server, me, wire):
+    stored = [me.deliver(message(str(number))) for number in range(50)]
+    await wire.cmd("SELECT INBOX")
+    await wire.cmd("STORE 1:* +FLAGS (\\Deleted)")
+    await wire.cmd("EXPUNGE")
+    assert list(me.trash.messages) == stored

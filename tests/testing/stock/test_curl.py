@@ -44,15 +44,25 @@ def test_sessions_of_curl_over_imaps(curl, account):
     assert "X-GM-MSGID" in curl("INBOX", "-X", "FETCH 1 (X-GM-MSGID)")
 
 
-def test_sessions_of_curl_over_pop3s(curl, account):
+def test_sessions_of_curl_over_pop3s(curl, server, account):
     listing = curl("", name="pop3")
     assert listing.splitlines() == [f"{number} {stored.size}" for number, stored in enumerate(account.messages, 1)]
-    assert curl("1", name="pop3").encode() == account.messages[0].raw
-    assert "GmailId" in curl("", "-X", "UIDL", name="pop3")
+    for stored in account.messages:  # curl says QUIT: what it has read is popped, and the next one is the first
+        assert curl("1", name="pop3").encode() == stored.raw
+    uidl = [f"{number} GmailId{stored.gmail_id:016x}" for number, stored in enumerate(account.messages, 1)]
+    assert [stored.popped for stored in account.messages] == [True] * 5
+    for stored in account.messages:
+        stored.popped = False
+    assert curl("", "-X", "UIDL", name="pop3").splitlines() == uidl
+    assert curl("1", "-X", "TOP 1 0", name="pop3").encode() == account.messages[0].raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    assert "TOP" in curl("", "-X", "CAPA", name="pop3").splitlines()
     curl("1", "-X", "NOOP", "-l", name="pop3")
+    curl("1", "-X", "DELE 1", "-l", name="pop3")
+    assert [stored.popped for stored in account.messages] == [True, False, False, False, False]
+    assert {"LIST", "RETR", "UIDL", "TOP", "CAPA", "NOOP", "DELE", "QUIT"} <= set(server.ledger.verbs("pop3"))
 
 
-def test_sessions_of_curl_over_smtps(curl, account):
+def test_sessions_of_curl_over_smtps(curl, server, account):
     letter = message("from curl", From=ME, Message_ID="<curl@mail.example.org>")
     for name, scheme, options in (("smtp", "smtps", []), ("submission", "smtp", ["--ssl-reqd"])):
         curl(
@@ -70,3 +80,10 @@ def test_sessions_of_curl_over_smtps(curl, account):
         )
     assert [record.raw for record in account.ledger.submissions] == [letter, letter]
     assert account.messages[-1].labels == {"\\Inbox", "\\Sent"}
+    assert "252 2.1.5" in curl("", "-X", "VRFY ada", "--crlf", name="smtp", scheme="smtps")
+    assert "214 2.0.0" in curl("", name="smtp", scheme="smtps")
+    assert "250 2.0.0 OK" in curl("", "-X", "NOOP", name="smtp", scheme="smtps")
+    assert "250 2.1.5 Flushed" in curl("", "-X", "RSET", name="smtp", scheme="smtps")
+    assert {"EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "MESSAGE", "VRFY", "HELP", "NOOP", "RSET", "QUIT"} <= set(
+        server.ledger.verbs("smtp")
+    )

@@ -113,6 +113,10 @@ def test_sessions_of_nodemailer(server, account, tmp_path):
             const two = await transport.sendMail({ from: user, to: 'a@example.org', bcc: 'hidden@example.org', subject: 'Grüße', html: '<b>x</b>',
                 attachments: [{ filename: 'a.txt', content: 'x'.repeat(5000) }] });
             seen.push(two.envelope.to.length);
+            for (let number = 0; number < 3; number++) {
+                const more = await transport.sendMail({ from: user, to: 'a@example.org', subject: 'more ' + number, text: 'x' });
+                seen.push(more.accepted.length);
+            }
             transport.close();
         }
         const bad = nodemailer.createTransport({ host, port: env.smtp, secure: true, tls, auth: { type: 'OAuth2', user, accessToken: 'bad' } });
@@ -120,10 +124,11 @@ def test_sessions_of_nodemailer(server, account, tmp_path):
         console.log(JSON.stringify(seen));
         """,
     )
-    assert seen == [True, 2, "250 2.0.0 OK", 2] * 2 + [535]
+    assert seen == [True, 2, "250 2.0.0 OK", 2, 1, 1, 1] * 2 + [535]
     assert [record.recipients for record in account.ledger.submissions] == [
         ("a@example.org", "b@example.org"),
         ("a@example.org", "hidden@example.org"),
+        *[("a@example.org",)] * 3,
     ] * 2
     assert b"\r\n\r\n.dot" in account.ledger.submissions[0].raw
-    assert len(account.messages) == 9
+    assert len(account.messages) == 15
