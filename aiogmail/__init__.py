@@ -47,9 +47,10 @@ from .errors import (
     Unavailable,
 )
 from .imap.commands import MailboxState
+from .imap.download import Download
 from .imap.fetch import FetchStream
 from .imap.mailbox import Mailbox
-from .imap.models import Message
+from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
 from .oauth import (
@@ -79,6 +80,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "AccessDenied",
+    "Address",
     "AppPassword",
     "AuthError",
     "CommandError",
@@ -86,8 +88,10 @@ __all__ = [
     "Conflict",
     "ConnectFailed",
     "Disconnected",
+    "Download",
     "Effect",
     "Endpoint",
+    "Envelope",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
