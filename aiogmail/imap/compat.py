@@ -58,7 +58,8 @@ class Imap4(aioimaplib.IMAP4):  # type: ignore[misc]  # its base is untyped
         protocol: ImapProtocol | None = None,
     ) -> None:
         self._given = protocol
-        super().__init__(host, port, loop, timeout, conn_lost_cb, ssl_context)
+        given: tuple[Any, ...] = (host, port, loop, timeout, conn_lost_cb, ssl_context)  # aioimaplib's None is not in its annotations
+        super().__init__(*given)
         if protocol is not None:
             protocol.serve_aioimaplib()
             self.protocol = protocol

@@ -7,7 +7,7 @@ never fails what waits when the connection goes).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import aioimaplib.aioimaplib as aioimaplib  # type: ignore[import-untyped]  # noqa: PLR0402  # ships no py.typed; the package has the module's name
 
@@ -15,7 +15,7 @@ from aiogmail.errors import GmailError, TimedOut, TransportError
 
 __all__ = ["STOP", "CommandTimedOut", "ConnectionLost", "aioimaplib", "translated"]
 
-STOP: list[bytes | bytearray] = aioimaplib.STOP_WAIT_SERVER_PUSH
+STOP: list[bytes | bytearray] = cast("list[bytes | bytearray]", aioimaplib.STOP_WAIT_SERVER_PUSH)
 """What ``wait_server_push`` gives where waiting should end."""
 
 
