@@ -21,13 +21,14 @@ class Fault:
     Attributes:
         action: ``"close"`` ends the connection cleanly, ``"truncate"`` without TLS's goodbye, ``"reset"`` by RST; ``"blackhole"`` leaves it open and silent, reading nothing;
             ``"mute"`` executes commands and withholds replies; ``"bye"`` says ``text`` (an IMAP BYE, an SMTP 421, a POP3 -ERR) and
-            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag); ``"answer"`` gives ``text`` as the
-            command's reply; ``"delay"`` waits ``seconds``.
+            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag); ``"answer"`` gives ``text`` as this
+            command's whole reply, and the session goes on; ``"delay"`` waits ``seconds``.
         command: the command it waits for, such as ``"UID FETCH"``, ``"APPEND"``, ``"DATA"``, ``"MESSAGE"`` (SMTP's final dot or last
             BDAT), ``"RETR"``, ``"TOKEN"``; ``"CONNECT"`` is the greeting; ``None``: any command.
         protocol: ``"imap"``, ``"smtp"``, ``"pop3"``, ``"http"`` or ``None``: any.
         point: ``"request"``: before the command takes effect; ``"reply"``: after it.
-        byte: at which byte of the request or the reply; ``None``: after the whole request, or after the whole reply for ``"reply"``.
+        byte: at which byte of the request or the reply; ``None``, or a byte beyond its end: after the whole request, or after the whole reply for ``"reply"``.
+            What asks for more of a command (``+ go ahead``, ``334``) is no part of its reply; a ``"answer"`` is always whole.
             ``point="reply", byte=0`` is the command done and nothing heard of it.
         skip: so many fitting commands pass first.
         times: so many are hit; ``None``: all.

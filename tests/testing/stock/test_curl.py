@@ -54,7 +54,7 @@ def test_sessions_of_curl_over_pop3s(curl, server, account):
     for stored in account.messages:
         stored.popped = False
     assert curl("", "-X", "UIDL", name="pop3").splitlines() == uidl
-    assert curl("1", "-X", "TOP 1 0", name="pop3").encode() == account.messages[0].raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    assert curl("", "-X", "TOP 1 0", name="pop3").encode() == account.messages[0].raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
     assert "TOP" in curl("", "-X", "CAPA", name="pop3").splitlines()
     curl("1", "-X", "NOOP", "-l", name="pop3")
     curl("1", "-X", "DELE 1", "-l", name="pop3")
