@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,7 @@ class Meter:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.stall_ms: float | None = None
+        gc.collect()  # what the imports left is not a run's to go through
         with contextlib.suppress(OSError):
             _CLEAR.write_text("5")  # the peak begins anew (proc(5))
         self._base = _memory("VmRSS")

@@ -26,8 +26,8 @@ CLIENTS = {
     "huge": ("raw", "aiogmail", "imaplib", "imapflow"),
     "mixed": ("raw", "aiogmail", "imaplib", "imapflow", "IMAPClient"),
 }
-_LONG = 8.0
-"""A client that takes longer than this many seconds is run once or twice, not in every round."""
+_LONG = 15.0
+"""After so many seconds of runs in all, a client is run no more."""
 _BESIDE = ("imap-tools", "IMAPClient", "aioimaplib")
 """Clients that no target but one is measured by: once is enough for a first look."""
 
@@ -115,8 +115,7 @@ def measure(case: str, plan: Plan, count: int | None = None, clients: tuple[str,
         for number in range(plan.rounds):
             for client in chosen:
                 row = rows[client]
-                slow = bool(row.all_seconds) and max(row.all_seconds) > _LONG / (1 + number)
-                if number and (slow or row.note or (plan.quick and client in _BESIDE)):
+                if number and (sum(row.all_seconds) > _LONG or row.note or (plan.quick and client in _BESIDE)):
                     continue  # it failed, was left out, or is known to be slow
                 _once(row, results[client], count, server, plan)
     for client, row in rows.items():
