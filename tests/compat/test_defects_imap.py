@@ -68,7 +68,7 @@ def test_i01_so_do_our_own_fetches_and_news_in_idle():
         server.reply("UID FETCH", b"".join(b"* %d FETCH (UID %d FLAGS ())\r\n" % (n, n) for n in range(1, 5_001)))
         async with session_of(server) as session:
             session.select("INBOX", readonly=False)
-            await session.execute(UidFetch(UidSet("1:5000"), ["FLAGS"], rows.append))
+            await session.execute(UidFetch(UidSet("1:5000"), ["FLAGS"], rows.extend))
             assert len(rows) == 5_000
         server.on("IDLE", chatter)
         async with connected(server) as imap:
@@ -230,7 +230,7 @@ def test_i03_a_message_id_of_our_own_rows_keeps_its_star():
         server.reply("UID FETCH", b'* 1 FETCH (UID 1 ENVELOPE ("d" "a * b" NIL NIL NIL NIL NIL NIL NIL "<a* b@x>"))\r\n')
         async with session_of(server) as session:
             session.select("INBOX", readonly=False)
-            await session.execute(UidFetch(UidSet(1), ["ENVELOPE"], rows.append))
+            await session.execute(UidFetch(UidSet(1), ["ENVELOPE"], rows.extend))
             assert (rows[0].get("ENVELOPE").subject, rows[0].get("ENVELOPE").message_id) == (b"a * b", b"<a* b@x>")
 
     scripted(test)
@@ -466,7 +466,11 @@ def test_i06_replies_that_come_in_another_order_reach_their_commands():
     async def main():
         protocol = await fed()
         protocol.state = "SELECTED"
-        works = [protocol.search("ALL"), protocol.fetch("1", "UID"), protocol.simple_command("STATUS", "x", "(MESSAGES)")]
+        works = [
+            protocol.search("ALL", by_uid=True),
+            protocol.fetch("1", "UID", by_uid=True),
+            protocol.simple_command("STATUS", "x", "(MESSAGES)"),
+        ]
         tasks = [asyncio.ensure_future(work) for work in works]
         await asyncio.sleep(0)
         search, fetch, status = (line.split()[0] for line in protocol.transport.written.splitlines()[-3:])

@@ -929,7 +929,7 @@ def test_i17_our_own_session_takes_them_too():
         server.reply("UID FETCH", b"* \xe9tat something\r\n* 1 FETCH (UID 1 FLAGS ())\r\n")
         async with session_of(server) as session:
             session.select("INBOX", readonly=False)
-            await session.execute(UidFetch(UidSet(1), ["FLAGS"], rows.append))
+            await session.execute(UidFetch(UidSet(1), ["FLAGS"], rows.extend))
             await session.execute(Noop())
             assert len(rows) == 1
 

@@ -55,6 +55,8 @@ def test_every_message_comes_once_through_ten_lost_sessions_and_a_short_token(do
                 if not line.startswith(b"PLACE"):
                     result = json.loads(line)
                     continue
+                while proxy.accepted < ended + 1:  # two places close together: the next connection has to be there first
+                    await asyncio.sleep(0.005)
                 if how == "bye":
                     proxy.bye()
                 else:
@@ -74,8 +76,8 @@ def test_every_message_comes_once_through_ten_lost_sessions_and_a_short_token(do
     assert ended == CUTS
     assert connections == 1 + CUTS, "one connection, and one more for each that was ended"
     assert result["took"] > TOKEN_LIFE
-    # One token at first, then one for every expiry, ahead of it: never two within half a token's life.
-    assert result["took"] / TOKEN_LIFE <= len(issued) <= 2 + result["took"] / (TOKEN_LIFE / 2)
+    # One token at first, then one for every expiry, ahead of it: when about half of its life is over (the cache spreads that).
+    assert result["took"] / TOKEN_LIFE <= len(issued) <= 2 + result["took"] / (TOKEN_LIFE / 3)
     for before, after in zip(issued, issued[1:], strict=False):
-        assert after.at - before.at >= TOKEN_LIFE / 2 - 0.3, "refreshed twice for one expiry"
+        assert after.at - before.at >= TOKEN_LIFE / 3, "refreshed twice for one expiry"
     assert result["over_imports_mib"] < 64
