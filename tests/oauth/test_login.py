@@ -39,6 +39,14 @@ class Browser:
         self.pages.append(fetch(self.change(location)))
         return True
 
+    async def page(self):
+        """What the browser shows at the end; login does not wait for the browser to have read it."""
+        async with asyncio.timeout(5):
+            while not self.pages:
+                await asyncio.sleep(0.01)
+        (page,) = self.pages
+        return page
+
 
 def fetch(url, method="GET"):
     class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -77,7 +85,7 @@ def test_a_person_consents_in_the_browser_and_the_credentials_work():
             assert len(query["state"]) >= 40
             assert query["redirect_uri"].startswith("http://127.0.0.1:")
             assert browser.urls[0] in shown[0]
-            (page,) = browser.pages
+            page = await browser.page()
             assert page[0] == 200
             assert "let in" in page[2]
             assert page[1]["cache-control"] == "no-store"
@@ -137,7 +145,7 @@ def test_denied_consent_is_explained():
             browser = Browser()
             with pytest.raises(AccessDenied, match="consent was declined"):
                 await log_in(server, browser)
-            assert "not let in" in browser.pages[0][2]
+            assert "not let in" in (await browser.page())[2]
             assert not [request for request in server.requests if request.path == "/token"]
 
     real(main)
