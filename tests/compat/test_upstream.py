@@ -10,6 +10,8 @@ import pytest
 
 from tests.compat import upstream
 
+pytestmark = pytest.mark.slow  # on one Python: see noxfile.py
+
 ROOT = Path(__file__).parents[2]
 
 _ENGINE = "asserts aioimaplib's private line splitter: it makes a protocol outside any event loop and replaces its _handle_line by a mock"

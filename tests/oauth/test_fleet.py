@@ -16,6 +16,8 @@ from .harness import real
 from .server import AuthServer
 from .site import authority
 
+pytestmark = pytest.mark.slow  # on one Python: see noxfile.py
+
 ME = "me@example.org"
 ROOT = Path(__file__).parents[2]
 

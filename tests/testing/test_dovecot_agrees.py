@@ -12,6 +12,8 @@ from aiogmail.testing import FaultProxy, GmailEmulator
 from tests.support import ca
 from tests.testing.support import ME, Wire, message, xoauth2
 
+pytestmark = pytest.mark.slow  # on one Python: see noxfile.py
+
 STEPS = 120  # of each kind
 WORDS = ["amber", "basalt", "cobalt", "dune", "ember", "fjord", "garnet", "heath"]
 FLAGS = ["\\Seen", "\\Answered", "\\Flagged", "\\Draft", "$one", "Two"]

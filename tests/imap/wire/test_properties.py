@@ -40,6 +40,8 @@ from tests.imap import oracle
 
 from .ways import CORPUS, buffered, fact, outcome, wire
 
+pytestmark = pytest.mark.slow  # on one Python: see noxfile.py
+
 FUZZ = int(os.environ.get("AIOGMAIL_FUZZ", "0"))
 SEED = random.randrange(1 << 30) if FUZZ else 11
 

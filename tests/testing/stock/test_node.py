@@ -8,6 +8,8 @@ import pytest
 
 from tests.testing.support import ME
 
+pytestmark = pytest.mark.slow  # on one Python: see noxfile.py
+
 
 def _found(*names):
     if shutil.which("node") is None:
