@@ -432,3 +432,54 @@ def test_memory_is_bounded_by_one_large_message_when_a_command_waits_behind():
                 assert most <= 2 * 3_100_000
 
     run(main())
+
+
+def test_a_run_of_rows_ends_at_what_is_not_of_it():
+    batches = []
+    command = UidFetch(UidSet("1:9"), ("FLAGS", "RFC822.SIZE"), batches.append)
+    from aiogmail.imap.wire import ResponseParser
+
+    lines = [
+        b"* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 1)",
+        b"* 2 FETCH (UID 2 FLAGS ())",  # the rest of it comes later
+        b"* 3 FETCH (UID 3 RFC822.SIZE 3 FLAGS ())",
+        b"* 2 FETCH (UID 2 RFC822.SIZE 2)",
+        b"* 4 FETCH (UID 4 MODSEQ (7))",  # news
+        b"* 4 FETCH (UID 4 FLAGS () RFC822.SIZE 4)",
+        b"* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 1)",  # was handed on
+        b"* 70 FETCH (UID 70 FLAGS () RFC822.SIZE 1)",
+        b"* 5 EXISTS",
+    ]
+    responses = ResponseParser().feed(b"\r\n".join((*lines, b"")))
+    taken = [command.take_run(responses, start) for start in range(len(lines))]
+    assert taken[0] == 4
+    assert [[row.uid for row in batch] for batch in batches[:1]] == [[1, 3, 2]]
+    assert taken[4:] == [0, 1, 0, 0, 0]
+    assert sorted(command.left) == [5, 6, 7, 8, 9]
+
+
+def test_two_fetches_are_rivals_only_where_they_ask_for_the_same_messages():
+    from aiogmail.imap.commands import Noop, UidSearch
+
+    def fetch(uids):
+        return UidFetch(UidSet(uids), ("FLAGS",), list.clear)
+
+    assert fetch("1:9").rivals(fetch("9:12"))
+    assert not fetch("1:9").rivals(fetch("10:12"))
+    assert not fetch("10:12").rivals(fetch("1:9"))
+    assert not fetch("1,9").rivals(fetch("2:8"))
+    assert not fetch("1").rivals(Noop())
+    assert not UidSearch((), esearch=True).rivals(fetch("1"))
+
+
+def test_news_among_the_sizes_are_left_to_others():
+    from aiogmail.imap.fetch import _Probe
+    from aiogmail.imap.wire import ResponseParser
+
+    noted = {}
+    probe = _Probe(UidSet("1:3"), noted.__setitem__)
+    lines = [b"* 1 FETCH (UID 1 RFC822.SIZE 10)", b"* 2 FETCH (UID 2 RFC822.SIZE 20)", b"* 3 FETCH (UID 3 FLAGS ())", b"* 3 EXISTS"]
+    responses = ResponseParser().feed(b"\r\n".join((*lines, b"")))
+    assert [probe.take_run(responses, start) for start in (0, 2, 3)] == [2, 0, 0]
+    assert noted == {1: 10, 2: 20}
+    assert list(probe.left) == [3]

@@ -19,8 +19,7 @@ _ADDRESS = rb"\(" + rb" ".join([_NSTRING] * 4) + rb"\)"
 _ADDRESSES = rb"(?:" + NIL + rb"|\((?:" + _ADDRESS + rb" ?+)++\))"
 # the ten fields as ten groups, in the shape that RFC 9051 wants; other shapes are read by the way of values
 ENVELOPE = rb"\(" + rb" ".join(rb"(" + field + rb")" for field in [_NSTRING] * 2 + [_ADDRESSES] * 6 + [_NSTRING] * 2) + rb"\)"
-_ADDRESS_TOKENS = re.compile(rb"\(" + rb" ".join([rb"(" + _NSTRING + rb")"] * 4) + rb"\)")
-_PLAIN_ADDRESS = re.compile(rb"\(" + rb" ".join([rb'(?:NIL|"([^"\\]*+)")'] * 4) + rb"\)")  # nothing to unquote
+_STRINGS = re.compile(_NSTRING)
 _tuple = tuple.__new__
 _SHORT = 256
 _NO_LITERALS: Iterator[bytes] = iter(())
@@ -116,8 +115,8 @@ class Envelope:
             return _addresses_of(self._values[index]) if index < len(self._values) else ()
         return read_addresses(match[self._base + index], self._literals_from(match, self._base + index))
 
-    def short_text(self, index: int) -> bytes | None:
-        """What stood on the wire for a field, by its place from 0 (date) to 9 (message-id), if it is short and holds no literal.
+    def key(self, index: int) -> tuple[bytes, tuple[bytes, ...]] | None:
+        """What stood on the wire for a field, by its place from 0 (date) to 9 (message-id), and its literals; ``None`` if that is long.
 
         What is made of it may be remembered by it: few people write most of the messages.
         """
@@ -125,7 +124,12 @@ class Envelope:
         if match is None:
             return None
         text = match[self._base + index]
-        return text if len(text) <= _SHORT and b"{" not in text else None
+        if len(text) > _SHORT:
+            return None
+        if b"{" not in text:
+            return text, ()
+        literals = tuple(itertools.islice(self._literals_from(match, self._base + index), text.count(b"\r\n")))
+        return (text, literals) if sum(map(len, literals)) <= _SHORT else None
 
     def _fields(self) -> tuple[object, ...]:
         strings, addresses = self._string, self.addresses
@@ -150,19 +154,9 @@ def _string_of(token: bytes, literals: Iterator[bytes]) -> bytes | None:
 
 def read_addresses(text: bytes, literals: Iterator[bytes] = _NO_LITERALS) -> tuple[Address, ...]:
     """A list of addresses, which the pattern of an envelope took; the literals are those from its first on."""
-    position = 0
-    found = []
-    while (position := text.find(b"(", position + 1)) > 0:  # past the bracket of the list, the space between addresses
-        plain = _PLAIN_ADDRESS.match(text, position)
-        if plain is not None:
-            found.append(_tuple(Address, plain.groups()))
-            position = plain.end() - 1
-        else:
-            other = _ADDRESS_TOKENS.match(text, position)
-            assert other is not None
-            found.append(Address(*[_string_of(token, literals) for token in other.groups()]))
-            position = other.end() - 1
-    return tuple(found)
+    tokens = _STRINGS.findall(text)
+    values = iter([token[1:-1] if token[0] == _QUOTE and b"\\" not in token else _string_of(token, literals) for token in tokens])
+    return tuple([_tuple(Address, four) for four in zip(values, values, values, values, strict=False)])  # NIL for the list is one
 
 
 def _bytes(values: tuple[Value, ...], index: int) -> bytes | None:

@@ -19,13 +19,11 @@ Frame = bytes | tuple[bytes, tuple[bytes, ...]]
 """A response without its last CRLF; with its literals where it has any: see :class:`aiogmail.imap.wire.responses.Response`."""
 
 SCRATCH = 64 * 1024
-_BLOCK = 1024 * 1024
+_BLOCK = 2 * 1024 * 1024
 _LARGE_PIECE = 1024
 _NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
-_SLACK = _LITERAL_OVERHEAD + 8
-_NUMBERED = re.compile(rb"\* [0-9]")
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
 
 
@@ -39,7 +37,8 @@ class Framer:
 
     def __init__(self, limits: Limits) -> None:
         self._line_limit = min(limits.line, limits.response)
-        self._limits = limits
+        self._literal_limit = limits.literal
+        self._response_limit = limits.response
         self.error: ProtocolError | None = None
         self.received = 0
         self._held = b""  # the last bytes of a segment that may be the start of "}" CRLF
@@ -139,54 +138,42 @@ class Framer:
                 last = lines.pop()
                 if lines:
                     self._end_lines(lines, frames)
-            if end := self._simple(last, data, position, frames):
-                position = end
-                continue
             size = self._announced(last)
             if size < 0:
                 self._end_lines([last], frames)
                 continue
             self._lines.append(last)
-            position = self._go_on(data, self._take_literal(data, position, size), frames)
+            end = position + size
+            if data.startswith(b")\r\n", end) and len(self._lines) == 1:  # as every mailbox of bodies comes
+                self._literals.append(data[position:end])
+                self._end_response(b")", frames)
+                position = end + 3
+            elif end <= len(data):
+                self._literals.append(data[position:end])
+                position = self._go_on(data, end, frames)
+            else:
+                self._missing = size
+                position = self._fill_literal(data, position)
         self._frame_rest(data[position:] if position else data, frames)
-
-    def _simple(self, line: bytes, data: bytes, position: int, frames: list[Frame]) -> int:
-        """The whole response, if it is one message with one literal and nothing behind that: where it ends, else 0.
-
-        What every mailbox of bodies comes as; anything else, or more than a limit, is for the road that takes all.
-        """
-        digits = line[line.rfind(b"{") + 1 : -1]
-        if self._lines or not _NUMBERED.match(line) or not digits.isdigit() or len(digits) > 9:
-            return 0
-        size = int(digits)
-        end = position + size
-        if size > self._limits.literal or len(line) >= self._line_limit - 2 or len(line) + size + _SLACK > self._limits.response:
-            return 0
-        if not data.startswith(b")\r\n", end):
-            return 0
-        frames.append((line + b"\r\n)", (data[position:end],)))
-        return end + 3
 
     def _go_on(self, data: bytes, position: int, frames: list[Frame]) -> int:
         """The lines and literals behind a literal, to the end of the response or of the data. Where to go on."""
-        while not self._missing and (end := data.find(_CRLF, position)) >= 0:
+        lines, literals = self._lines, self._literals
+        while (end := data.find(_CRLF, position)) >= 0:
             line = data[position:end]
             position = end + 2
-            size = self._announced(line) if line.endswith(b"}") else -1
+            size = self._announced(line) if line[-1:] == b"}" else -1
             if size < 0:
                 self._end_response(line, frames)
                 return position
-            self._lines.append(line)
-            position = self._take_literal(data, position, size)
+            lines.append(line)
+            end = position + size
+            if end > len(data):
+                self._missing = size
+                return self._fill_literal(data, position)
+            literals.append(data[position:end])
+            position = end
         return position
-
-    def _take_literal(self, data: bytes, position: int, size: int) -> int:
-        end = position + size
-        if end <= len(data):
-            self._literals.append(data[position:end])
-            return end
-        self._missing = size
-        return self._fill_literal(data, position)
 
     def _end_response(self, line: bytes, frames: list[Frame]) -> None:
         """The last line of a response with literals."""
@@ -243,10 +230,11 @@ class Framer:
         if len(digits) > 20:
             raise ProtocolError("the server broke the IMAP grammar: it announced a literal with a size of more than 20 digits")
         size = int(digits)
-        if size > self._limits.literal:
-            raise LimitExceeded(f"the server announced a literal of {size} bytes, more than Limits.literal ({self._limits.literal}) allows")
+        if size > self._literal_limit:
+            raise LimitExceeded(f"the server announced a literal of {size} bytes, more than Limits.literal ({self._literal_limit}) allows")
         self._literals_size += size + _LITERAL_OVERHEAD
-        self._check_response(0)
+        if self._lines_size + self._literals_size > self._response_limit:
+            self._check_response(0)
         return size
 
     def _fill_literal(self, data: bytes, position: int) -> int:
@@ -273,5 +261,5 @@ class Framer:
             raise LimitExceeded(f"the server sent a line longer than Limits.line ({self._line_limit}) allows")
 
     def _check_response(self, more: int) -> None:
-        if self._lines_size + self._literals_size + more > self._limits.response:
-            raise LimitExceeded(f"the server sent, or announced, a response larger than Limits.response ({self._limits.response}) allows")
+        if self._lines_size + self._literals_size + more > self._response_limit:
+            raise LimitExceeded(f"the server sent, or announced, a response larger than Limits.response ({self._response_limit}) allows")

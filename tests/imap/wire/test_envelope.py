@@ -84,11 +84,14 @@ def test_envelopes_that_say_the_same_are_equal_and_show_what_matters():
     assert repr(a) == "Envelope(date=b'd', subject=b's', from_=(), message_id=b'm')"
 
 
-def test_a_short_field_without_literals_can_be_remembered_by_its_text():
+def test_a_short_field_can_be_remembered_by_its_bytes():
     people = '(("A" NIL "a" "x.y") (NIL NIL "b" "x.y"))'
     envelope = one(f'* 1 FETCH (UID 1 ENVELOPE (NIL "s" {people} NIL NIL NIL (({{1}}\nC NIL "c" "x.y")) NIL NIL NIL))').get("ENVELOPE")
-    assert envelope.short_text(2) == people.encode()
+    assert envelope.key(2) == (people.encode(), ())
     assert read_addresses(people.encode()) == envelope.addresses(2) == envelope.from_
-    assert envelope.short_text(6) is None
+    assert envelope.key(6) == (b'(({1}\r\n NIL "c" "x.y"))', (b"C",))
     assert envelope.addresses(6) == (Address(b"C", None, b"c", b"x.y"),)
-    assert Envelope.from_value((None, b"s", ((b"A", None, b"a", b"x"),))).short_text(2) is None
+    assert Envelope.from_value((None, b"s", ((b"A", None, b"a", b"x"),))).key(2) is None
+    long = one(f'* 1 FETCH (UID 1 ENVELOPE (NIL "{"s" * 300}" {people} NIL NIL NIL (({{300}}\n{"C" * 300} NIL "c" "x.y")) NIL NIL NIL))')
+    assert long.get("ENVELOPE").key(1) is None
+    assert long.get("ENVELOPE").key(6) is None
