@@ -157,17 +157,18 @@ _ANGLED = re.compile(rb"\s*(.*?)\s*<([^<>\s]+)>\s*", re.DOTALL)
 
 def _people(fields: wire.Envelope, index: int) -> tuple[Address, ...]:
     """The addresses in a field, by its place in the envelope."""
-    text = fields.short_text(index)
-    return _addresses(fields.addresses(index)) if text is None else _remembered(text)
+    key = fields.key(index)
+    return _addresses(fields.addresses(index)) if key is None else _remembered(*key)
+
+
+@functools.lru_cache(4096)
+def _remembered(text: bytes, literals: tuple[bytes, ...]) -> tuple[Address, ...]:
+    """Few people write most of the messages."""
+    return _addresses(read_addresses(text, iter(literals)))
 
 
 def _addresses(found: tuple[wire.Address, ...]) -> tuple[Address, ...]:
-    return tuple([_address(*one) for one in found if one.name or one.mailbox or one.host])
-
-
-@functools.lru_cache(2048)
-def _remembered(text: bytes) -> tuple[Address, ...]:
-    return _addresses(read_addresses(text))
+    return tuple([_address(*one) for one in found if any(one)])
 
 
 def _address(name: bytes | None, _route: bytes | None, mailbox: bytes | None, host: bytes | None) -> Address:
