@@ -125,7 +125,7 @@ class Mailbox:
         return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer, guess=guess)
 
     def download(self, uid: int) -> Download:
-        r"""The octets of one message as it is on the server, in parts of ``Limits.buffer``. Does not set \Seen.
+        r"""The octets of one message as it is on the server, in parts of twice ``Limits.buffer``. Does not set \Seen.
 
         For what is too large for ``fetch(uid, "raw")`` to hold: never more than two parts are in memory, and after a cut it goes on
         at the octet where it stood.
@@ -138,7 +138,7 @@ class Mailbox:
         """
         if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
             raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
-        return Download(self._keeper, uid, self._limits.buffer)
+        return Download(self._keeper, uid, 2 * self._limits.buffer)
 
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""

@@ -32,7 +32,7 @@ async def with_message(test, *, size=300_000, seed=0, part=PART):
         lines, rest = divmod(size - len(head) - 2, 70)
         account.deliver(head + b"".join(b"%07d %s\r\n" % (number, b"x" * 60) for number in range(lines)) + b"y" * rest + b"\r\n")
         [message] = account.messages
-        settings = replace(server.settings, limits=Limits(buffer=part))
+        settings = replace(server.settings, limits=Limits(buffer=part // 2))
         async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
             return await test(server, account, inbox, message.raw)
 
@@ -246,7 +246,7 @@ async def scripted(size, parts):
 
     async with ScriptedImap() as server:
         server.on("UID FETCH", fetch)
-        settings = replace(server.settings, limits=Limits(buffer=10))
+        settings = replace(server.settings, limits=Limits(buffer=5))
         async with Gmail(ADDRESS, TokenProvider(token), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
             yield inbox
 
