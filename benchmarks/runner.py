@@ -111,8 +111,12 @@ def measure(case: str, plan: Plan, count: int | None = None, clients: tuple[str,
     chosen = clients or tuple(client for client in CLIENTS[case] if not plan.clients or client in plan.clients or client == "raw")
     rows = {client: Row(case, client) for client in chosen}
     results: dict[str, list[dict[str, Any]]] = {client: [] for client in chosen}
-    with replay(case, count, plan.tls) as server:
+    with contextlib.ExitStack() as servers:
+        server = servers.enter_context(replay(case, count, plan.tls))
+        cousins = _Cousins(servers, plan, count // 2) if case == "mixed" and "aiogmail" in chosen else None
         for number in range(plan.rounds):
+            if cousins is not None:
+                cousins.run()
             for client in chosen:
                 row = rows[client]
                 if number and (sum(row.all_seconds) > _LONG or row.note or (plan.quick and client in _BESIDE)):
@@ -120,7 +124,34 @@ def measure(case: str, plan: Plan, count: int | None = None, clients: tuple[str,
                 _once(row, results[client], count, server, plan)
     for client, row in rows.items():
         _sum_up(row, results[client], rows["raw"].all_seconds if "raw" in rows else [])
-    return list(rows.values())
+    return [*rows.values(), *([] if cousins is None else [cousins.row()])]
+
+
+class _Cousins:
+    """The plain cases whose rows ``mixed`` mixes, run in turn with it: only so can the two be compared."""
+
+    def __init__(self, servers: contextlib.ExitStack, plan: Plan, count: int) -> None:
+        self._plan, self._count = plan, count
+        self._rows = [Row(case, "aiogmail") for case in ("flags", "envelope")]
+        self._results: list[list[dict[str, Any]]] = [[], []]
+        self._servers = [servers.enter_context(replay(row.case, count, plan.tls)) for row in self._rows]
+
+    def run(self) -> None:
+        for row, results, server in zip(self._rows, self._results, self._servers, strict=True):
+            _once(row, results, self._count, server, self._plan)
+
+    def row(self) -> Row:
+        """Both together."""
+        both = Row("mixed:plain", "aiogmail", note="flags and envelope, in turn with mixed")
+        both.all_seconds = [round(sum(pair), 4) for pair in zip(*(row.all_seconds for row in self._rows), strict=False)]
+        for row, results in zip(self._rows, self._results, strict=True):
+            _sum_up(row, results, [])
+        both.ok = all(row.ok for row in self._rows)
+        if both.all_seconds:
+            both.seconds, both.runs = round(statistics.median(both.all_seconds), 4), len(both.all_seconds)
+            both.spread = round(max(both.all_seconds) - min(both.all_seconds), 4)
+            both.version = self._rows[0].version
+        return both
 
 
 def replay_once(case: str, plan: Plan, counts: tuple[int, ...]) -> list[Row]:
