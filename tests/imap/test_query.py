@@ -84,6 +84,7 @@ def test_what_is_not_ascii_goes_as_a_utf8_literal_with_its_charset_named():
     text, charset = sent(Q.subject("Grüße") & (Q.seen | Q.from_("ß")))
     assert charset
     assert text == "SUBJECT {7}\r\nGrüße OR SEEN FROM {2}\r\nß"
+    assert (Q.seen | (Q.draft & Q.from_("ß"))).needs_charset
     assert not Q.label("Entwürfe").needs_charset, "a label goes in modified UTF-7"
 
 
