@@ -118,8 +118,13 @@ class ImapProtocol(Connection, Dialect):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.conn_lost_cb is not None:
-            self.conn_lost_cb(exc)
+        tell = self.conn_lost_cb
+        if tell is None:
+            return
+        if self.closed.done():
+            tell(exc)
+        else:  # the last of what the server said is worked off first
+            self.closed.add_done_callback(lambda _: tell(exc))
 
     def fail(self, error: GmailError) -> None:
         """End the connection for this reason: everything that waits hears it now. Nothing buffered is sent any more."""
