@@ -73,7 +73,7 @@ class ImapProtocol(Connection, Dialect):
         self._told_done = False
         self._begins: list[asyncio.Future[None]] = []
         self._news: list[Line] = []
-        self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.has_pending_idle_command)
+        self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.may_hold_back)
 
     # -- states ------------------------------------------------------------------------------------------------------------
 
@@ -183,8 +183,6 @@ class ImapProtocol(Connection, Dialect):
             return
         if command.capabilities is not None:
             self._learn(command.capabilities)
-        if command.utf8:
-            self._parser.utf8 = self.queue.utf8 = True
         match command.verb:
             case "SELECT":
                 self.state, self._examined = aioimaplib.SELECTED, False
