@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from aiogmail.oauth import TokenCache, UserCredentials
 from aiogmail.testing.serve import main, serve
 
@@ -32,6 +34,7 @@ def test_it_says_how_to_connect_and_writes_ca_and_token(tmp_path):
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_the_command_runs_until_it_is_told_to_end():
     with subprocess.Popen(
         [sys.executable, "-m", "aiogmail.testing", "--copies", "2", "--token-lifetime", "60"], stdout=subprocess.PIPE, text=True
