@@ -288,6 +288,13 @@ class CommandQueue:
         elif pending in self._waiting:
             self.cancel(pending)
 
+    def end_endless(self, error: GmailError) -> None:
+        """End what would go on for ever, and fail what would begin to; nothing else is touched."""
+        self._interrupt()
+        for pending in [one for one in self._waiting if one.command.endless]:
+            self._waiting.remove(pending)
+            self._reject(pending, error.replica())
+
     def _say_interrupt(self, pending: Pending[Any]) -> None:
         line = pending.command.interrupt()
         if line is not None:
