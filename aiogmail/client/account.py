@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
@@ -16,6 +17,7 @@ from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.ports import Keeper
 from aiogmail.settings import Budget, Settings
 from aiogmail.supervisor import Events, EventStream, Supervisor
+from aiogmail.supervisor.events import Throttling, wall_time
 
 from .arguments import check_client
 from .tokens import AccountCredentials
@@ -51,6 +53,7 @@ class Gmail:
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
         self._budget = self.settings.budget or Budget()
+        self._pace: Pace | None = None
         self._events = Events()
 
     async def __aenter__(self) -> Self:
@@ -60,6 +63,7 @@ class Gmail:
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        self._pace = self._budget.pace(self.address)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -141,10 +145,16 @@ class Gmail:
             raise StateError(f"{self.address}: closed")
         credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
         try:
-            return await ImapSession.open(self.address, credentials, self.settings, eager=self._eager)
+            return await ImapSession.open(
+                self.address, credentials, self.settings, eager=self._eager, pace=self._pace, on_throttled=self._throttled
+            )
         except (Disconnected, ProtocolError):
             self._eager = False  # perhaps a server that minds being spoken to before its greeting
             raise
+
+    def _throttled(self, said: str) -> None:
+        gap = self._pace.gap if self._pace is not None else 0.0
+        self._events.tell(Throttling(wall_time(self.settings.clock), self.address, "imap", said, pace=gap))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from aiogmail import sasl
+from aiogmail.budget import Pace
 from aiogmail.errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
 from aiogmail.ports import Credential, CredentialSource, Outcome
 from aiogmail.settings import Settings
@@ -54,7 +55,16 @@ class ImapSession:
         self.protocol: ImapProtocol
 
     @classmethod
-    async def open(cls, address: str, credentials: CredentialSource, settings: Settings, *, eager: bool = True) -> ImapSession:
+    async def open(
+        cls,
+        address: str,
+        credentials: CredentialSource,
+        settings: Settings,
+        *,
+        eager: bool = True,
+        pace: Pace | None = None,
+        on_throttled: Callable[[str], None] | None = None,
+    ) -> ImapSession:
         """Connect and authenticate.
 
         Args:
@@ -62,6 +72,8 @@ class ImapSession:
             credentials: where the credential comes from.
             settings: where to, and within which deadlines.
             eager: say AUTHENTICATE as soon as TLS has shown who the server is, without waiting a round trip for its greeting.
+            pace: how commands are spaced once the server says ``[THROTTLED]``, shared by the account's sessions; ``None``: not.
+            on_throttled: called with the server's words when they are spaced wider.
 
         Raises:
             ConnectFailed: no connection, in the system's or the TLS library's words.
@@ -80,6 +92,7 @@ class ImapSession:
         except BaseException as error:
             self.protocol.fail(Disconnected(f"{settings.imap}: given up: {type(error).__name__}"))
             raise
+        self.protocol.queue.pace, self.protocol.queue.on_throttled = pace, on_throttled
         return self
 
     @property
@@ -138,7 +151,8 @@ class ImapSession:
             TimedOut: nothing came; the connection is dropped.
             GmailError: the connection is gone.
         """
-        received = self.protocol.received()
+        received, pace = self.protocol.received(), self.protocol.queue.pace
+        seconds += pace.gap if pace is not None else 0.0
         pending = self.submit(Noop())
         try:
             await asyncio.wait([pending.future], timeout=seconds)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import ClassVar, Self
 
+from aiogmail.clock import Clock
+
 __all__ = [
     "Connected",
     "ConnectionEvent",
@@ -26,6 +28,7 @@ __all__ = [
     "Retrying",
     "Rotated",
     "Throttling",
+    "wall_time",
 ]
 
 MOST = 1000
@@ -148,6 +151,11 @@ class Failed(ConnectionEvent):
     """No session can be opened until a person changes something; it is tried again when somebody wants one."""
 
     kind: ClassVar[str] = "failed"
+
+
+def wall_time(clock: Clock) -> dt.datetime:
+    """Now, as an event's ``when``."""
+    return dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
 
 
 class EventStream(AsyncIterator[ConnectionEvent]):

@@ -7,7 +7,6 @@ and the work's declared effect allow it.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import math
 from collections import Counter
@@ -178,12 +177,14 @@ class Supervisor(Generic[S]):
                     replays, deadline = 0, None  # it worked for long: this is a new story
                 superseded = id(session) == self._superseded_id
                 decision = decide(error, effect, 0 if superseded else replays)
-                if not decision.again:
+                deadline = deadline or loop.time() + self._timeouts.recover
+                if not decision.again or loop.time() + decision.delay > deadline:
                     raise
                 self._tell(events.Replayed, str(error), effect=effect.value)
-            if not superseded:
+            if superseded:
+                deadline = None
+            else:
                 replays += 1
-                deadline = deadline or loop.time() + self._timeouts.recover
             if decision.delay:
                 await self._sleep_while_running(decision.delay)
 
@@ -490,8 +491,7 @@ class Supervisor(Generic[S]):
         level = logging.WARNING if kind is events.Failed else logging.INFO
         log.log(level, "%s: %s%s%s", self._name, kind.kind, f" ({told})" if told else "", f": {reason}" if reason else "")
         if self._on_event is not None:
-            when = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
-            self._on_event(kind(when, self._account, self._what, reason, **said))
+            self._on_event(kind(events.wall_time(self._clock), self._account, self._what, reason, **said))
 
 
 def _drop(successor: asyncio.Task[S]) -> None:
