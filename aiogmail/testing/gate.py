@@ -8,7 +8,7 @@ from dataclasses import replace
 from .channel import Channel
 from .faults import Fault
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "read_command"]
 
 
 class Gate:
@@ -95,3 +95,40 @@ class Gate:
             await self.channel.drain()
             await self.channel.enact(fault)
         return False
+
+
+async def read_command(
+    channel: Channel, limit: int, verb_of: Callable[[list[bytes], bytes | None], str | None], gate_of: Callable[[str, bytes], Gate]
+) -> tuple[bytes, str | None, Gate | None]:
+    """The next command's first line, which command it is, and its gate, open; ``None`` for both where the line names none.
+
+    A fault may fall into a line that never becomes whole: the gate is there as soon as the words that are say which command it is.
+
+    Args:
+        channel: its connection.
+        limit: bytes of a line.
+        verb_of: the command of these whole words, and of the line once that is whole.
+        gate_of: makes its gate.
+
+    Raises:
+        Hangup, Interrupted, LineTooLong.
+    """
+    found: tuple[str, Gate] | None = None
+
+    async def begun(head: bytes) -> bool:
+        nonlocal found
+        verb = verb_of(head.split(b" ")[:-1], None)
+        if verb is None:
+            return False
+        found = verb, gate_of(verb, head)
+        await found[1].open(0)
+        return True
+
+    line = await channel.read_line(limit, begun)
+    if found is None:
+        verb = verb_of(line.rstrip(b"\r\n").split(b" "), line)
+        if verb is None:
+            return line, None, None
+        found = verb, gate_of(verb, line)
+        await found[1].open(len(line))
+    return line, *found

@@ -271,11 +271,10 @@ async def test_the_crlf_before_a_message_is_not_counted(server, me):
     server.faults.add(Fault("garbage", "MESSAGE", byte=40, data=b"!\r\n"))
     assert (await wire.smtp("DATA"))[0].startswith("354")
     channel = next(iter(server.hub.channels))
-    # Four bytes might yet be the mark of the end: they are read with what follows.
-    wire.send(BODY[:43])
+    wire.send(BODY[:39])
     await quiet()
     assert channel._request_left is not None
-    wire.send(BODY[43:45])
+    wire.send(BODY[39:40])
     await quiet()
     assert channel._request_left is None
     await wire.close()
@@ -421,3 +420,71 @@ async def test_json_that_nests_too_deep_is_a_bad_request(server, me):
         wire.send(f"POST /token HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}")
         assert await wire.line() == "HTTP/1.1 400 Bad Request"
         assert json.loads((await wire.rest()).partition(b"\r\n\r\n")[2]) == {"error": "invalid_request"}
+
+
+# A request that is cut before its line is whole
+
+
+async def login(server, name):
+    wire = await Wire(server, name).open()
+    if name == "imap":
+        await wire.login()
+    elif name == "pop3":
+        await wire.line()
+        await wire.pop(f"AUTH XOAUTH2 {xoauth2(server.access_token(ME))}")
+    elif name == "smtp":
+        await wire.reply()
+        await wire.smtp("EHLO me")
+    return wire
+
+
+PARTIAL = [
+    ("imap", "UID FETCH", "A1 UID FETCH 1:* FLAGS"),
+    ("imap", "SELECT", "A1 SELECT INBOX"),
+    ("smtp", "AUTH", "AUTH XOAUTH2 dXNlcg=="),
+    ("pop3", "RETR", "RETR 1"),
+    ("http", "TOKEN", "POST /token HTTP/1.1"),
+]
+
+
+@pytest.mark.parametrize(("name", "command", "line"), PARTIAL)
+def test_a_request_is_cut_at_its_byte_although_its_line_never_ends(name, command, line):
+    async def main(server, me):
+        wire = await login(server, name)
+        known = line.index(" ", line.index(command.rpartition(" ")[2]) if name == "imap" else 5 if name == "http" else 0) + 1
+        for byte in (1, known, known + 1, len(line)):
+            fault = server.faults.add(Fault("close", command, byte=byte))
+            size = max(byte, known)  # before the command is known nobody can tell whom the fault waits for
+            wire.send(line[: size - 1])
+            await quiet()
+            assert not wire.reader.at_eof()
+            assert fault in server.faults.waiting or size > known
+            wire.send(line[size - 1 : size])
+            assert await wire.rest() == b""
+            assert server.faults.hit[-1] is fault
+            await wire.close()
+            wire = await login(server, name)
+        assert command not in [seen.verb for seen in server.ledger.commands[-2:] if seen.line == line]
+        await wire.close()
+
+    emulated(main)
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [("A1 NOOP", ""), ("A1 NOOP\n", "* BAD invalid tag"), ("A1 NOOP \n", "* BAD invalid tag|!"), ("\x00 NOOP x\r\n", "* BAD invalid tag")],
+)
+def test_a_line_that_is_no_command_meets_its_fault_where_it_named_one(text, heard):
+    async def main(server, me):
+        wire = await login(server, "imap")
+        fault = server.faults.add(Fault("garbage", "NOOP", byte=500, data=b"!\r\n"))
+        for character in text:
+            wire.send(character)
+            await quiet()
+        wire.writer.write_eof()
+        got = (await wire.rest()).decode().split("\r\n")[:-1]
+        assert [line.rpartition(" ")[0] or line for line in got] == heard.split("|") * bool(heard)
+        assert (fault in server.faults.hit) is heard.endswith("!")
+        await wire.close()
+
+    emulated(main)
