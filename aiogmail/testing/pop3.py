@@ -133,6 +133,13 @@ class Pop3Session(Session):
         except AuthRefused as refused:
             await self._refuse(refused.kind)
             return
+        recent = user.lower().startswith("recent:")
+        if recent and mechanism != "PLAIN" and not account.behaviour.recent_in_xoauth2:
+            await self._refuse("challenge")
+            return
+        if account.behaviour.pop_exclusive and account.session_count("pop3"):
+            self.say("-ERR [IN-USE] Another session is using this mailbox. Please try again later.")
+            return
         if not self.hub.may_login(account):
             self.say("-ERR [AUTH] Account exceeded pop command or bandwidth limits (Failure)")
             return
@@ -141,7 +148,7 @@ class Pop3Session(Session):
         if account.behaviour.pop_seems_empty:
             self.say("+OK [SYS/TEMP] Due to a temporary system problem, this mailbox will seem empty.")
             return
-        self.window = self._choose(account, recent=user.lower().startswith("recent:"))
+        self.window = self._choose(account, recent=recent)
         self.say("+OK Welcome.")
 
     def _choose(self, account: EmulatedAccount, *, recent: bool) -> list[StoredMessage]:

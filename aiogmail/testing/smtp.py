@@ -364,7 +364,7 @@ class SmtpSession(Session):
             if match[2]:
                 await self._take(account, b"".join(envelope.chunks) if envelope.size <= limit else None)
             else:
-                self.say("250 2.0.0 OK")
+                self.say(account.behaviour.bdat_text)
 
     async def _take(self, account: EmulatedAccount, raw: bytes | None) -> None:
         """The message is complete."""
@@ -387,7 +387,7 @@ class SmtpSession(Session):
         self.say("250 2.1.5 Flushed")
 
     async def _noop(self, rest: str) -> None:  # noqa: ARG002
-        self.say("250 2.0.0 OK")
+        self.say((self.account or self.hub).behaviour.smtp_noop_text)
 
     async def _vrfy(self, rest: str) -> None:  # noqa: ARG002
         self.say("252 2.1.5 Send some mail, I'll try my best")
