@@ -32,6 +32,7 @@ class Channel(Duplex):
         self._reply_left: tuple[int, Fault] | None = None
         self._fired: Fault | None = None
         self._replacing = False
+        self._last: tuple[Fault, bytes] | None = None
 
     # What is read and written
 
@@ -79,6 +80,18 @@ class Channel(Duplex):
                 self._reply_left = left - len(data), fault
         super().write(data)
 
+    def write_last(self, data: bytes) -> None:
+        """Queue the line that ends a command's reply, or what a fault says in its place."""
+        last, self._last = self._last, None
+        if last is not None:
+            fault, instead = last
+            if fault.action == "answer":
+                self._fired = fault
+                data = instead
+            else:
+                self._reply_left = 0, fault
+        self.write(data)
+
     def prompt(self, data: bytes) -> None:
         """Queue bytes that ask for more of a command: they are no part of its reply, neither cut nor replaced."""
         cut, replacing = self._reply_left, self._replacing
@@ -103,6 +116,10 @@ class Channel(Duplex):
         """Let a fault happen when so many more bytes have been written."""
         self._reply_left = left, fault
 
+    def cut_last(self, fault: Fault, instead: bytes) -> None:
+        """Let a fault happen when :meth:`write_last` is about to write; an ``"answer"`` writes ``instead``."""
+        self._last = fault, instead
+
     def replace_reply(self) -> None:
         """Drop what is written until :meth:`end_cuts`: something else will be the command's reply."""
         self._replacing = True
@@ -121,7 +138,7 @@ class Channel(Duplex):
     def end_cuts(self) -> Fault | None:
         """The command is over; the fault that fell into its request or its reply, if any."""
         fired, self._fired = self._fired, None
-        self._request_left = self._reply_left = None
+        self._request_left = self._reply_left = self._last = None
         self._replacing = False
         return fired
 
@@ -133,6 +150,8 @@ class Channel(Duplex):
         """
         if fault.action == "delay":
             self.flush()
+            if fault.call is not None:
+                fault.call()
             await asyncio.sleep(fault.seconds)
             return
         self._enact_in_reply(fault)
@@ -153,10 +172,13 @@ class Channel(Duplex):
     def _enact_in_reply(self, fault: Fault) -> None:
         transport = self._transport
         assert transport is not None
+        if fault.call is not None:
+            fault.call()
+        if fault.action != "delay":
+            self._outbox += fault.data
         if fault.action in {"bye", "bye_open"}:
             self._outbox += fault.text.encode() + b"\r\n"
         elif fault.action == "garbage":
-            self._outbox += fault.data
             return
         elif fault.action == "delay":
             self.flush()

@@ -35,7 +35,7 @@ class Gate:
             Hangup: the fault ended the connection.
         """
         fault = self.fault
-        if fault is None or fault.point == "reply" or fault.byte is None or fault.action == "answer":
+        if fault is None or fault.point != "request" or fault.byte is None or fault.action == "answer":
             return
         if fault.byte <= consumed:
             self.fault = None
@@ -54,6 +54,9 @@ class Gate:
         """
         fault = self.fault
         if fault is None:
+            return False
+        if fault.point == "tagged":
+            self.channel.cut_last(fault, self._render(fault) if fault.action == "answer" else b"")
             return False
         if fault.point == "reply":
             # Only from here on: what asked for more of the command was no reply to it.
@@ -85,6 +88,8 @@ class Gate:
         fired = self.channel.end_cuts()
         if fault is None or (fault.point == "request" and (fault.action == "answer" or fired is fault)):
             return False
+        if fault.action == "answer" and fired is fault:
+            return False  # it stood in for the tagged line
         if fault.action == "answer":
             self.channel.write(self._render(fault))
             return True

@@ -488,3 +488,36 @@ def test_a_line_that_is_no_command_meets_its_fault_where_it_named_one(text, hear
         await wire.close()
 
     emulated(main)
+
+
+# Just before the tagged line
+
+
+@on_imap()
+async def test_a_fault_before_the_tagged_line_lets_the_rest_of_the_reply_through(server, me, wire):
+    me.deliver(message())
+    await wire.cmd("SELECT INBOX")
+    server.faults.add(Fault("answer", "UID FETCH", point="tagged", text="NO Some messages could not be FETCHed (Failure)"))
+    assert await wire.cmd("UID FETCH 1 FLAGS") == [
+        "* 1 FETCH (UID 1 FLAGS ())",
+        "NO Some messages could not be FETCHed (Failure)",
+    ]
+    server.faults.add(Fault("garbage", "UID FETCH", point="tagged", data=b"* OK by the way\r\n"))
+    assert await wire.cmd("UID FETCH 1 FLAGS") == ["* 1 FETCH (UID 1 FLAGS ())", "* OK by the way", "OK Success"]
+    server.faults.add(Fault("close", "UID STORE", point="tagged"))
+    wire.send(f"A {SEEN}\r\n")
+    assert await wire.rest() == b"* 1 FETCH (FLAGS (\\Seen) UID 1)\r\n"
+
+
+@on_imap()
+async def test_a_fault_calls_when_it_happens_and_an_ending_may_have_last_bytes(server, me, wire):
+    for byte in (None, 3):
+        seen, before = [], len(server.ledger.commands)
+        fault = Fault("delay", "NOOP", byte=byte, seconds=5, call=lambda seen=seen: seen.append(len(server.ledger.commands)))
+        server.faults.add(fault)
+        await wire.cmd("NOOP")
+        assert seen == [before + (byte is None)]
+    server.faults.add(Fault("close", "NOOP", data=b"* 7 EX", call=lambda: seen.append("closed")))
+    wire.send("A NOOP\r\n")
+    assert await wire.rest() == b"* 7 EX"
+    assert seen[-1] == "closed"

@@ -243,7 +243,7 @@ class ImapSession(Session):
         throttled = self._account is not None and self._account.behaviour.throttled
         if status != "NO" and self.state == "not authenticated" and not text.endswith(self.sid):
             text = f"{text} {self.sid}"  # before login every OK and BAD ends in the session's id
-        self.channel.write(f"{self.tag} {status} {text}{' [THROTTLED]' if throttled else ''}\r\n".encode())
+        self.channel.write_last(f"{self.tag} {status} {text}{' [THROTTLED]' if throttled else ''}\r\n".encode())
 
     def _bad(self, text: str) -> None:
         # BAD carries the session's id, save where the text was seen without.
