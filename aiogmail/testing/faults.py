@@ -21,7 +21,7 @@ class Fault:
     Attributes:
         action: ``"close"`` ends the connection cleanly, ``"truncate"`` without TLS's goodbye, ``"reset"`` by RST; ``"blackhole"`` leaves it open and silent, reading nothing;
             ``"mute"`` executes commands and withholds replies; ``"bye"`` says ``text`` (an IMAP BYE, an SMTP 421, a POP3 -ERR) and
-            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag); ``"answer"`` gives ``text`` as this
+            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag, ``{tag+1}`` the next); ``"answer"`` gives ``text`` as this
             command's whole reply, and the session goes on; ``"delay"`` waits ``seconds``.
         command: the command it waits for, such as ``"UID FETCH"``, ``"APPEND"``, ``"DATA"``, ``"MESSAGE"`` (SMTP's final dot or last
             BDAT), ``"RETR"``, ``"TOKEN"``; ``"CONNECT"`` is the greeting; ``None``: any command.

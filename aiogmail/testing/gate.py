@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +10,16 @@ from .channel import Channel
 from .faults import Fault
 
 __all__ = ["Gate", "read_command"]
+
+
+_TAG = re.compile(rb"\{tag([+-][0-9]+)?\}")
+
+
+def _tag(own: str, further: int) -> bytes:
+    """A tag so many further than this one, which ends in a number."""
+    head = own.rstrip("0123456789")
+    digits = own[len(head) :]
+    return f"{head}{int(digits) + further}".encode() if further and digits else own.encode()
 
 
 class Gate:
@@ -23,8 +34,8 @@ class Gate:
 
     def __init__(self, channel: Channel, fault: Fault | None, prefix: str = "", render: Callable[[Fault], bytes] | None = None) -> None:
         self.channel = channel
-        if fault is not None and b"{tag}" in fault.data:
-            fault = replace(fault, data=fault.data.replace(b"{tag}", prefix.strip().encode()))
+        if fault is not None and b"{tag" in fault.data:
+            fault = replace(fault, data=_TAG.sub(lambda match: _tag(prefix.strip(), int(match[1] or 0)), fault.data))
         self.fault = fault
         self._render = render or (lambda answer: f"{prefix}{answer.text}\r\n".encode())
 
