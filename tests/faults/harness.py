@@ -524,6 +524,7 @@ class Family:
         """The test of the family: one run for each operation, which shows every failure."""
         groups = list(dict.fromkeys(point.rpartition("/")[0] or point for point in self.points()))
 
+        @pytest.mark.slow
         @pytest.mark.parametrize("group", groups)
         def run(group: str, record_property: Callable[[str, object], None]) -> None:
             def within(point: str) -> bool:
