@@ -72,7 +72,7 @@ from .oauth import (
 )
 from .ports import Effect, Outcome
 from .secret import Secret
-from .settings import Endpoint, Limits, Settings, Timeouts
+from .settings import Budget, Endpoint, Limits, Settings, Timeouts
 
 __version__ = "0.1.0"
 
@@ -83,6 +83,7 @@ __all__ = [
     "Address",
     "AppPassword",
     "AuthError",
+    "Budget",
     "CommandError",
     "ConfigurationError",
     "Conflict",

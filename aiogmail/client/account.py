@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.ports import Keeper
-from aiogmail.settings import Settings
-from aiogmail.supervisor import Supervisor
+from aiogmail.settings import Budget, Settings
+from aiogmail.supervisor import Events, EventStream, Supervisor
+from aiogmail.supervisor.events import Throttling, wall_time
 
 from .arguments import check_client
 from .tokens import AccountCredentials
@@ -50,6 +52,9 @@ class Gmail:
         self._ended: asyncio.Future[None] | None = None
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
+        self._budget = self.settings.budget or Budget()
+        self._pace: Pace | None = None
+        self._events = Events()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -58,6 +63,7 @@ class Gmail:
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        self._pace = self._budget.pace(self.address)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -80,6 +86,7 @@ class Gmail:
             await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
         finally:
             ended.set_result(None)
+            self._events.end()
             tokens, self._tokens = self._tokens, None
             if tokens is not None and self._given_tokens is None:
                 await tokens.aclose()
@@ -100,11 +107,36 @@ class Gmail:
         self._mailboxes.add(mailbox)
         return mailbox
 
+    def events(self) -> EventStream:
+        """What happens to the account's connections from now on: connected, expiring, rotated, lost, replayed, throttled, failed.
+
+        Any number of listeners may listen. One that is too slow loses the oldest of a thousand events, which are counted in
+        its ``dropped``. The stream ends when the account is closed.
+
+        Returns:
+            An async iterator of :class:`~aiogmail.supervisor.events.ConnectionEvent`, and an async context manager.
+
+        Raises:
+            StateError: the account is not open.
+        """
+        self._check_open()
+        return self._events.listen()
+
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
     def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
         def keep(open_session: Callable[[], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
-            return Supervisor(open_session, name=f"{self.address} {mailbox}", timeouts=self.settings.timeouts)
+            return Supervisor(
+                open_session,
+                name=f"{self.address} {mailbox}",
+                timeouts=self.settings.timeouts,
+                clock=self.settings.clock,
+                budget=self._budget,
+                account=self.address,
+                what=mailbox,
+                rotate=self.settings.rotate,
+                on_event=self._events.tell,
+            )
 
         return keep
 
@@ -113,10 +145,16 @@ class Gmail:
             raise StateError(f"{self.address}: closed")
         credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
         try:
-            return await ImapSession.open(self.address, credentials, self.settings, eager=self._eager)
+            return await ImapSession.open(
+                self.address, credentials, self.settings, eager=self._eager, pace=self._pace, on_throttled=self._throttled
+            )
         except (Disconnected, ProtocolError):
             self._eager = False  # perhaps a server that minds being spoken to before its greeting
             raise
+
+    def _throttled(self, said: str) -> None:
+        gap = self._pace.gap if self._pace is not None else 0.0
+        self._events.tell(Throttling(wall_time(self.settings.clock), self.address, "imap", said, pace=gap))
 
     def _check_open(self) -> None:
         if self._closed:
