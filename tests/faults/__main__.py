@@ -8,7 +8,7 @@ import sys
 import time
 
 import tests.faults
-from tests.faults.harness import Family, run_case
+from tests.faults.harness import Family
 
 
 def main(prefix: str) -> int:
@@ -26,7 +26,7 @@ def main(prefix: str) -> int:
                 count += 1
                 start = time.perf_counter()
                 try:
-                    verdict = run_case(case)
+                    verdict = family.runner(case)
                     print(f"{name}: {verdict.outcome} after {verdict.seconds:.2f} virtual s, {1000 * (time.perf_counter() - start):.1f} ms")
                 except Exception as error:
                     failed += 1

@@ -36,7 +36,7 @@ import gc
 import random
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +50,7 @@ from aiogmail.settings import Limits, Settings, Timeouts
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
 from tests.support.canary import CANARIES
 
-__all__ = ["Case", "Excluded", "Family", "Operation", "Place", "Violation", "World", "message", "run_case"]
+__all__ = ["Case", "Excluded", "Family", "Operation", "Place", "Verdict", "Violation", "World", "in_loop", "message", "no_secret", "run_case"]
 
 ME = "me@gmail.com"
 LATER = 600.0  # at +10 minutes what was "not applied" must not have happened after all
@@ -277,10 +277,26 @@ class World:
 class Verdict:
     """What came of a case."""
 
-    case: Case
+    case: Any
     outcome: str
     error: BaseException | None = None
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, case: Any, task: asyncio.Task[Any], seconds: float = 0.0) -> Verdict:
+        """How a task that is done came out.
+
+        Raises:
+            Violation: an exception that is none of ours.
+        """
+        if task.cancelled():
+            return cls(case, "cancelled", None, seconds)
+        error = task.exception()
+        if error is None:
+            return cls(case, "done", None, seconds)
+        if not isinstance(error, GmailError):
+            raise Violation(f"{type(error).__name__} is none of our errors: {error}") from error
+        return cls(case, type(error).__name__, error, seconds)
 
 
 def run_case(case: Case, *, seed: int = 0, real: bool = False) -> Verdict:
@@ -289,16 +305,34 @@ def run_case(case: Case, *, seed: int = 0, real: bool = False) -> Verdict:
     Raises:
         Violation: an invariant does not hold.
     """
-    random.seed(f"{seed}/{case.point}/{case.kind}")  # back-off's jitter
+    return in_loop(_in_world(case, seed, real), f"{seed}/{case.point}/{case.kind}", seed=seed, real=real)
+
+
+def in_loop(main: Coroutine[Any, Any, Verdict], name: str, *, seed: int = 0, real: bool = False) -> Verdict:
+    """Run a case's coroutine in a loop of its own, virtual unless ``real``; the loop must have nothing to complain of, and nothing left."""
+    random.seed(name)  # back-off's jitter
     complaints: list[str] = []
     factory = asyncio.SelectorEventLoop if real else lambda: VirtualLoop(seed)
     with asyncio.Runner(loop_factory=factory) as runner:
         loop = runner.get_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(f"{context.get('message')}: {context.get('exception')!r}"))
-        verdict = runner.run(_in_world(case, seed, real))
+        verdict = runner.run(_leaving_nothing(main))
     gc.collect(0)
     if complaints:
         raise Violation(f"I5 the loop's exception handler heard: {complaints}")
+    return verdict
+
+
+async def _leaving_nothing(main: Coroutine[Any, Any, Verdict]) -> Verdict:
+    verdict = await main
+    for _ in range(20):
+        await asyncio.sleep(0)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        raise Violation(f"I4 tasks left: {sorted(task.get_name() for task in left)}")
+    timers = [handle for handle in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not handle.cancelled()]
+    if timers:
+        raise Violation(f"I5 timers left: {timers}")
     return verdict
 
 
@@ -325,7 +359,6 @@ async def _in_world(case: Case, seed: int, real: bool) -> Verdict:
             await world.close()
         await _ended(world)
     _allowed_hosts(server, reached)
-    await _nothing_left()
     return verdict
 
 
@@ -360,15 +393,10 @@ async def _struck(case: Case, world: World) -> Verdict:
     if len(world.server.faults.hit) == hits:
         raise Violation("the fault did not strike: the case proves nothing")
     seconds = loop.time() - start
-    if world.caller.cancelled():
-        return Verdict(case, "cancelled", None, seconds)
-    error = world.caller.exception()
-    if error is None:
+    verdict = Verdict.of(case, world.caller, seconds)
+    if verdict.outcome == "done":
         case.operation.right(world, world.caller.result())
-        return Verdict(case, "done", None, seconds)
-    if not isinstance(error, GmailError):
-        raise Violation(f"{type(error).__name__} is none of our errors: {error}") from error
-    return Verdict(case, type(error).__name__, error, seconds)
+    return verdict
 
 
 async def _call(operation: Operation, world: World) -> Any:
@@ -456,17 +484,6 @@ async def _ended(world: World) -> None:
         raise Violation(f"I5 connections left open: {held}")
 
 
-async def _nothing_left() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    if left:
-        raise Violation(f"I4 tasks left: {sorted(task.get_name() for task in left)}")
-    timers = [handle for handle in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not handle.cancelled()]
-    if timers:
-        raise Violation(f"I5 timers left: {timers}")
-
-
 def _watch_connections(reached: set[tuple[str, int]]) -> None:
     """I11: write down whom the client calls."""
     network = asyncio.get_running_loop().network  # type: ignore[attr-defined]
@@ -495,19 +512,22 @@ class Family:
     Args:
         name: as the summary prints it, and the first word of its cases' ids.
         cells: what there is: cases, and cells without one.
+        runner: runs one case and judges it; a family whose world is another has a runner of its own, and cases of its own with a
+            ``point`` and a ``kind``.
     """
 
     name: str
-    cells: Callable[[], Iterator[Case | Excluded]]
-    _cases: list[Case] = field(default_factory=list)
+    cells: Callable[[], Iterator[Any]]
+    runner: Callable[..., Verdict] = run_case
+    _cases: list[Any] = field(default_factory=list)
     _excluded: list[Excluded] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for cell in self.cells():
-            (self._cases if isinstance(cell, Case) else self._excluded).append(cell)  # type: ignore[arg-type]
+            (self._excluded if isinstance(cell, Excluded) else self._cases).append(cell)
 
     @property
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[Any]:
         """All cases."""
         return self._cases
 
@@ -538,13 +558,13 @@ class Family:
 
         return run
 
-    def run(self, cases: Iterable[Case], *, real: bool = False, seed: int = 0) -> tuple[Counter[str], list[str]]:
+    def run(self, cases: Iterable[Any], *, real: bool = False, seed: int = 0) -> tuple[Counter[str], list[str]]:
         """Run cases; how they came out, and the failures with their ids."""
         outcomes: Counter[str] = Counter()
         failures = []
         for case in cases:
             try:
-                outcomes[run_case(case, real=real, seed=seed).outcome] += 1
+                outcomes[self.runner(case, real=real, seed=seed).outcome] += 1
             except AssertionError as error:
                 failures.append(f"{self.name}/{case.point}/{case.kind}: {error}")
             except Exception as error:

@@ -68,12 +68,12 @@ def _outcomes(operation: Operation, place: Place, kind: Kind) -> frozenset[str] 
         return "a greeting is never BAD"
     if place.name in _LIGHT and kind.name == "bad":
         return DONE  # we can do without the answer
+    if not _at_fault(place, kind):
+        return DONE  # a greeting or an answer that we can do without
     if operation is _FIRST:
-        return _AT_THE_DOOR.get(kind.name, kind.outcomes) if _at_fault(place, kind) else kind.outcomes
+        return _AT_THE_DOOR.get(kind.name, kind.outcomes)
     if place.name == "challenge" and kind.name in {"bad", "no-overquota", "no-alert"}:
         return DONE  # the challenge has told that the token is stale; a fresh one is let in on the same connection
-    if kind.name in {"no-overquota", "no-alert"} and _at_fault(place, kind):
-        return frozenset({"OverQuota"})  # its floor of ten minutes is longer than an outage is waited out
     return kind.outcomes
 
 
