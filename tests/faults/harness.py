@@ -50,7 +50,20 @@ from aiogmail.settings import Limits, Settings, Timeouts
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
 from tests.support.canary import CANARIES
 
-__all__ = ["Case", "Excluded", "Family", "Operation", "Place", "Verdict", "Violation", "World", "in_loop", "message", "no_secret", "run_case"]
+__all__ = [
+    "Case",
+    "Excluded",
+    "Family",
+    "Operation",
+    "Place",
+    "Verdict",
+    "Violation",
+    "World",
+    "in_loop",
+    "message",
+    "no_secret",
+    "run_case",
+]
 
 ME = "me@gmail.com"
 LATER = 600.0  # at +10 minutes what was "not applied" must not have happened after all

@@ -47,8 +47,7 @@ def _no_listener(server: GmailEmulator) -> None:
 
 
 def _drip(server: GmailEmulator) -> None:
-    for byte in (5, 20, 40, 60):
-        server.faults.add(Fault("delay", "TOKEN", protocol="http", point="reply", byte=byte, seconds=400.0))
+    server.faults.add(Fault("delay", "TOKEN", protocol="http", point="reply", byte=5, seconds=400.0))
 
 
 _FAILURES: dict[str, tuple[Callable[[GmailEmulator], None], type[Exception]]] = {
