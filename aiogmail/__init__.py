@@ -46,9 +46,11 @@ from .errors import (
     TransportError,
     Unavailable,
 )
+from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
 from .imap.download import Download
 from .imap.fetch import FetchStream
+from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
@@ -82,6 +84,7 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "ChangeResult",
     "AuthError",
     "CommandError",
     "ConfigurationError",
@@ -99,6 +102,7 @@ __all__ = [
     "GoogleAuthCredentials",
     "ImapClient",
     "KeyringTokenStore",
+    "Label",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
