@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from aiogmail.errors import CommandError, Conflict, GmailError, MailboxChanged, OutcomeUnknown
+from aiogmail.errors import CommandError, Conflict, GmailError, MailboxChanged, MailboxNotFound, OutcomeUnknown
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.uidset import UidSet
 from aiogmail.ports import Effect, Outcome
@@ -210,7 +210,7 @@ class _Batch:
             if error.connection_lost:
                 self.tried = error.outcome is not Outcome.NOT_APPLIED
                 raise
-            if getattr(error, "status", "") == "NO":  # some of it may be done all the same
+            if getattr(error, "status", "") == "NO" and not isinstance(error, MailboxNotFound):  # some of it may be done all the same
                 await self._ask(session, Reply.NO)
                 if not self.left:
                     return

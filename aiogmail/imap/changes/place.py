@@ -10,9 +10,8 @@ from aiogmail.errors import MailboxNotFound
 from aiogmail.imap.commands import List, ListedMailbox, UidSearch
 from aiogmail.imap.labels import SPECIAL_USES, system_label
 from aiogmail.imap.lookup import fetch_rows, has_gmail
-from aiogmail.imap.query import Q, criteria
+from aiogmail.imap.query import Q, Query, criteria
 from aiogmail.imap.session import ImapSession
-from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import Fetch
 from aiogmail.ports import Effect, Outcome, Runner
 
@@ -91,12 +90,17 @@ async def rows_of_ids(runner: Runner[ImapSession], ids: Sequence[int], *items: s
     async def work(session: ImapSession) -> list[Fetch]:
         rows: list[Fetch] = []
         for start in range(0, len(ids), _IDS_AT_ONCE):
-            first, *others = map(Q.gmail_id, ids[start : start + _IDS_AT_ONCE])
-            query = first
-            for other in others:
-                query = other | query
-            found: UidSet = await session.execute(UidSearch(criteria(query)[0], esearch=False))
+            query = _any([Q.gmail_id(one) for one in ids[start : start + _IDS_AT_ONCE]])
+            found = await session.execute(UidSearch(criteria(query)[0], esearch=False))
             rows += await fetch_rows(session, found, ("X-GM-MSGID", *items))
         return rows
 
     return await runner.run(work, Effect.PURE)
+
+
+def _any(queries: list[Query]) -> Query:
+    """One of these: a tree as flat as can be, for servers bound the depth of a search."""
+    while len(queries) > 1:
+        pairs = [one | other for one, other in zip(queries[::2], queries[1::2], strict=False)]
+        queries = pairs + (queries[-1:] if len(queries) % 2 else [])
+    return queries[0]

@@ -7,9 +7,10 @@ what came since, with the same Message-ID, size and date; and before a copy is w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 
-from aiogmail.errors import CommandError
+from aiogmail.errors import CommandError, MailboxNotFound
 from aiogmail.imap.commands import Noop, UidCopy, UidMove
 from aiogmail.imap.commands.since import RowsFrom
 from aiogmail.imap.lookup import MESSAGE_ID, Mark, fetch_rows, has_gmail, message_id_of, note_on, pauses
@@ -72,7 +73,8 @@ class Transfer(Change):
 
     async def verify(self, session: ImapSession, uids: UidSet, reply: Reply) -> Verdict:
         here = UidSet([row.uid for row in await fetch_rows(session, uids, ("FLAGS",)) if row.uid is not None])
-        if reply is Reply.OK:  # that it did not say where they went does not make it less done
+        if reply is Reply.OK and (self._move or not self._gmail or here == uids):
+            # That it did not say where they went does not make it less done.
             return Verdict(
                 done=uids - here if self._move else here,
                 left=here if self._move else UidSet(),
@@ -84,6 +86,8 @@ class Transfer(Change):
         if self._move:
             # Gone from here and not there: somebody else's change, before ours or after.
             return Verdict(done, here, UidSet(), missing, self._evidence(missing))
+        if reply is Reply.OK:
+            return Verdict(done | here, UidSet(), missing - here)
         if self._gmail or certain or reply is Reply.NO:
             return Verdict(done, missing & here, missing - here)
         return Verdict(done, UidSet(), UidSet(), missing, self._evidence(missing))
@@ -100,13 +104,14 @@ class Transfer(Change):
         done, certain = UidSet(), False
         # A copy that Gmail makes twice is one; there only what has left and not arrived is waited for.
         wait = _SETTLE if reply is Reply.NONE and (self._move or not self._gmail) else 0.0
-        async with self.place.visit(self._destination) as runner:
-            for pause in pauses(wait):
-                await asyncio.sleep(pause)
-                found, certain = await self._look(runner, uids - done)
-                done |= found
-                if done == uids:
-                    break
+        with contextlib.suppress(MailboxNotFound):
+            async with self.place.visit(self._destination) as runner:
+                for pause in pauses(wait):
+                    await asyncio.sleep(pause)
+                    found, certain = await self._look(runner, uids - done)
+                    done |= found
+                    if done == uids:
+                        break
         return done, certain
 
     async def _look(self, runner: Runner[ImapSession], uids: UidSet) -> tuple[UidSet, bool]:
