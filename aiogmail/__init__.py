@@ -50,7 +50,7 @@ from .imap.commands import MailboxState
 from .imap.download import Download
 from .imap.fetch import FetchStream
 from .imap.mailbox import Mailbox
-from .imap.models import Address, Envelope, Message
+from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
 from .oauth import (
@@ -83,6 +83,7 @@ __all__ = [
     "Address",
     "AppPassword",
     "AuthError",
+    "BodyPart",
     "CommandError",
     "ConfigurationError",
     "Conflict",
@@ -97,6 +98,7 @@ __all__ = [
     "Gmail",
     "GmailError",
     "GoogleAuthCredentials",
+    "Headers",
     "ImapClient",
     "KeyringTokenStore",
     "LimitExceeded",

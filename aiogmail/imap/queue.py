@@ -141,6 +141,12 @@ class CommandQueue:
         elif pending in self._waiting:
             self._waiting.remove(pending)
 
+    def cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: whoever can use the octets that came of it may have them."""
+        for pending in self._flight.values():
+            for one in (pending, *pending.riders):
+                one.command.take_cut(text, octets)
+
     def fail(self, error: GmailError) -> None:
         """The connection is gone: every command fails now, with this as the cause."""
         if self._error is not None:

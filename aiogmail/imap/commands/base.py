@@ -82,6 +82,9 @@ class Command(Generic[T]):
         """
         return False
 
+    def take_cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: ``text`` announces it, and ``octets`` came of it."""
+
     def join(self, others: Sequence[Command[Any]]) -> int:
         """How many of the commands waiting behind this one, from the first on, it can do in the same run."""
         return 0

@@ -91,6 +91,10 @@ class ResponseParser:
         self._raise_error()
         return self._deliver(self._framer.buffer_updated(count))
 
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """What came of a response that stands within a literal: its text, literals left out, and the octets of the last one."""
+        return self._framer.cut()
+
     def feed_eof(self) -> bool:
         """The connection ended. Whether that cut a response, whose bytes are dropped."""
         cut = self._framer.mid_response
