@@ -52,7 +52,7 @@ from .imap.download import Download
 from .imap.fetch import FetchStream
 from .imap.labels import Label
 from .imap.mailbox import Mailbox
-from .imap.models import Address, Envelope, Message
+from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
 from .oauth import (
@@ -85,6 +85,7 @@ __all__ = [
     "Address",
     "AppPassword",
     "AuthError",
+    "BodyPart",
     "Budget",
     "ChangeResult",
     "CommandError",
@@ -101,6 +102,7 @@ __all__ = [
     "Gmail",
     "GmailError",
     "GoogleAuthCredentials",
+    "Headers",
     "ImapClient",
     "KeyringTokenStore",
     "Label",

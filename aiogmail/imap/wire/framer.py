@@ -124,6 +124,12 @@ class Framer:
             self.drop()
         return frames
 
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """The response that is not complete, where it stands within a literal: its text up to there, and what came of that literal."""
+        if not self._missing:
+            return None
+        return _CRLF.join(self._lines), b"".join(self._pieces)
+
     def drop(self) -> None:
         """Nothing of what is held will ever be used."""
         self._held = b""
