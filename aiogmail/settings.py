@@ -158,6 +158,7 @@ class Limits:
             ``fetch`` is sized for.
         queue: commands waiting for their turn on a connection.
         pipeline: commands on the wire at once. Gmail answers deep pipelining with throttling.
+        smtp_connections: connections that one account sends on at most.
     """
 
     line: int = 16 * 1024 * 1024
@@ -168,6 +169,7 @@ class Limits:
     buffer: int = 1024 * 1024
     queue: int = 10_000
     pipeline: int = 4
+    smtp_connections: int = 2
 
     def __post_init__(self) -> None:
         _positive(self, *self.__slots__)

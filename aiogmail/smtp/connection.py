@@ -13,7 +13,7 @@ import math
 import socket
 import sys
 from collections import deque
-from typing import cast
+from typing import Any, cast
 
 from aiogmail.errors import Disconnected, GmailError, ProtocolError, TimedOut
 from aiogmail.settings import Timeouts
@@ -154,7 +154,8 @@ class SmtpConnection(asyncio.Protocol):
         while self._writable is not None and not self.closed.done():
             try:
                 async with asyncio.timeout(self.timeouts.append_block):
-                    await asyncio.wait([self._writable, self.closed], return_when=asyncio.FIRST_COMPLETED)
+                    waits: list[asyncio.Future[Any]] = [self._writable, self.closed]
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             except TimeoutError:
                 self.fail(TimedOut(f"{self.name}: the server took nothing for {self.timeouts.append_block:g} s"))
         if self.closed.done():

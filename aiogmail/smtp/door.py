@@ -108,7 +108,7 @@ async def _start_tls(client: _Smtp, endpoint: Endpoint) -> None:
     await client.ehlo()
 
 
-def _translated(where: str, error: BaseException) -> GmailError:
+def _translated(where: str, error: aiosmtplib.SMTPException | OSError) -> GmailError:
     """The system's own words, and whether trying again can help."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):

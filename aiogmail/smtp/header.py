@@ -12,7 +12,7 @@ from .body import with_crlf
 
 __all__ = ["Field", "Header", "split_message"]
 
-_END = re.compile(rb"(?:\r\n|\r|\n)(?:\r\n|\r|\n)")
+_END = re.compile(rb"(?>\r\n|\r|\n)(?:\r\n|\r|\n)")  # a CRLF is never taken for two line ends
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FOLD = re.compile(r"[\r\n]+(?=[ \t])")
 

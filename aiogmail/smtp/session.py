@@ -19,7 +19,7 @@ from .connection import Exchange, SmtpConnection
 from .door import connect
 from .failures import auth_error
 from .models import Letter
-from .transaction import Accepted, Turns, transact
+from .transaction import Accepted, Envelope, Turns, transact
 from .wire import Reply
 
 __all__ = ["SmtpSession"]
@@ -104,11 +104,12 @@ class SmtpSession:
         finally:
             self.abort()
 
-    async def send(self, letter: Letter) -> Accepted:
+    async def send(self, letter: Letter, envelope: Envelope | None = None) -> Accepted:
         """Hand a message to the server.
 
         Args:
             letter: the message, measured.
+            envelope: is told what the server says to the recipients, also if the rest of its answer is lost.
 
         Returns:
             What the server accepted.
@@ -119,7 +120,7 @@ class SmtpSession:
 
         Cancelled, it costs the connection, unless its turn had not come yet.
         """
-        return await transact(self.connection, self._turns, self.extensions, letter)
+        return await transact(self.connection, self._turns, self.extensions, letter, envelope if envelope is not None else Envelope())
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from aiogmail.errors import (
     ConfigurationError,
@@ -34,26 +33,32 @@ from .failures import reply_error
 from .models import Letter
 from .wire import Reply, command
 
-__all__ = ["Accepted", "Turns", "transact"]
+__all__ = ["Accepted", "Envelope", "Turns", "transact"]
 
 _AT_ONCE = 64 * 1024
 _TURN = 256 * 1024
 _BAD_SEQUENCE = 503
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What the server took.
+@dataclass(slots=True)
+class Envelope:
+    """What the server said to the recipients of the latest try; also where the reply to the message itself was lost.
 
     Attributes:
-        reply: its last word.
         accepted: recipients.
         refused: address → ``(status, text)``.
     """
 
+    accepted: list[str] = field(default_factory=list)
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the server took: its last word, and for whom."""
+
     reply: Reply
-    accepted: tuple[str, ...]
-    refused: Mapping[str, tuple[str, str]]
+    envelope: Envelope
 
 
 class Turns:
@@ -69,9 +74,9 @@ class Turns:
         self.last: Exchange | None = None
 
 
-async def transact(connection: SmtpConnection, turns: Turns, extensions: Mapping[str, str], letter: Letter) -> Accepted:
+async def transact(connection: SmtpConnection, turns: Turns, extensions: Mapping[str, str], letter: Letter, envelope: Envelope) -> Accepted:
     """Hand a message over; see :meth:`.session.SmtpSession.send`."""
-    transaction = _Transaction(connection, extensions, letter)
+    transaction = _Transaction(connection, extensions, letter, envelope)
     transaction.check()
     async with turns.lock:
         before = turns.last
@@ -98,14 +103,13 @@ class _Transaction:
         touched: whether anything of it was written.
     """
 
-    def __init__(self, connection: SmtpConnection, extensions: Mapping[str, str], letter: Letter) -> None:
+    def __init__(self, connection: SmtpConnection, extensions: Mapping[str, str], letter: Letter, envelope: Envelope) -> None:
         self._connection = connection
         self._extensions = extensions
         self._letter = letter
         self._chunking = "CHUNKING" in extensions
         self._in_body = False
-        self._accepted: list[str] = []
-        self._refused: dict[str, tuple[str, str]] = {}
+        self._told = envelope
         self.stage = "MAIL"
         self.touched = False
 
@@ -137,6 +141,7 @@ class _Transaction:
     async def hand_over(self, before: Exchange | None) -> Exchange:
         """Everything up to the message's last octet; where its reply will come."""
         self.touched = True
+        self._told.accepted, self._told.refused = [], {}
         replies = await self._envelope()
         if replies[0].code == _BAD_SEQUENCE and before is not None and _was_refused(before):
             # A message refused at its end may leave its envelope open (RFC 3030 section 2).
@@ -195,12 +200,12 @@ class _Transaction:
         answers = replies[1 : len(recipients) + 1]
         for recipient, reply in zip(recipients, answers, strict=False):
             if reply.code // 100 == 2:
-                self._accepted.append(recipient)
+                self._told.accepted.append(recipient)
             else:
-                self._refused[recipient] = (" ".join(word for word in (str(reply.code), reply.enhanced) if word), reply.text)
+                self._told.refused[recipient] = (" ".join(word for word in (str(reply.code), reply.enhanced) if word), reply.text)
         if len(answers) < len(recipients):  # 421: it hung up among them
             raise reply_error(name, "RCPT", replies[-1], taken=taken)
-        if not self._accepted:
+        if not self._told.accepted:
             raise self._nobody(answers[0])
         if data is not None and data.code != 354:
             raise reply_error(name, "DATA", data, taken=taken)
@@ -210,8 +215,8 @@ class _Transaction:
         if isinstance(error, SendingLimitReached | Throttled | TransportError):
             return error  # it is not about this recipient
         return RecipientsRefused(
-            f"{self._connection.name}: every recipient was refused; {next(iter(self._refused))}: {reply}",
-            self._refused,
+            f"{self._connection.name}: every recipient was refused; {next(iter(self._told.refused))}: {reply}",
+            self._told.refused,
             status=str(reply.code),
             code=reply.enhanced,
             text=reply.text,
@@ -303,7 +308,7 @@ class _Transaction:
             connection.fail(doubt)
             raise doubt
         connection.taken += 1
-        return Accepted(reply, tuple(self._accepted), MappingProxyType(self._refused))
+        return Accepted(reply, self._told)
 
 
 def _was_refused(exchange: Exchange) -> bool:
