@@ -67,11 +67,13 @@ class Turns:
     Attributes:
         lock: held from a message's first command until its last octet was handed over.
         last: where the reply to the message before will come.
+        reset: where the reply to a RSET will come, which a refused message has left behind.
     """
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.last: Exchange | None = None
+        self.reset: Exchange | None = None
 
 
 async def transact(connection: SmtpConnection, turns: Turns, extensions: Mapping[str, str], letter: Letter, envelope: Envelope) -> Accepted:
@@ -82,17 +84,33 @@ async def transact(connection: SmtpConnection, turns: Turns, extensions: Mapping
         before = turns.last
         try:
             await connection.usable()
+            await _be_reset(connection, turns)
             final = turns.last = await transaction.hand_over(before)
         except GmailError as error:
-            transaction.not_sent(error)
+            turns.reset = transaction.not_sent(error)
             raise
         except BaseException as error:
             # What was asked is still to be answered, and nothing else may be asked meanwhile; the message before may wait for its reply.
             connection.condemn(Disconnected(f"{connection.name}: given up during {transaction.stage}: {type(error).__name__}"), before)
             raise
         if "PIPELINING" not in extensions:
-            await asyncio.wait([final.done])
+            return await transaction.outcome(final)
     return await transaction.outcome(final)
+
+
+async def _be_reset(connection: SmtpConnection, turns: Turns) -> None:
+    """Wait until the server has forgotten a message that it refused: nothing may be said to one that is still waiting for a body.
+
+    Raises:
+        GmailError: it has not.
+    """
+    if turns.reset is not None:
+        reply = (await asyncio.shield(turns.reset.done))[0]
+        if reply.code // 100 != 2:
+            doubt = ProtocolError(f"{connection.name}: RSET: the server said {reply}")
+            connection.fail(doubt)
+            raise doubt
+        turns.reset = None
 
 
 class _Transaction:
@@ -271,8 +289,8 @@ class _Transaction:
     async def _one(self, line: bytes, stage: str) -> Reply:
         return (await self._connection.request(line, stage).done)[0]
 
-    def not_sent(self, error: GmailError) -> None:
-        """It failed before its last octet: say so, and leave the connection clean, or not at all."""
+    def not_sent(self, error: GmailError) -> Exchange | None:
+        """It failed before its last octet: say so, and leave the connection clean, or not at all. The RSET, if one was written."""
         error.outcome, error.stage = Outcome.NOT_APPLIED, self.stage if error.stage in (None, "MAIL", "reply") else error.stage
         connection = self._connection
         if connection.closed.done():
@@ -281,7 +299,8 @@ class _Transaction:
             connection.fail(Disconnected(f"{connection.name}: given up in the middle of a message: {error}"))
             error.connection_lost = True
         elif self.touched and not error.connection_lost:
-            connection.request(b"RSET\r\n", "RSET")
+            return connection.request(b"RSET\r\n", "RSET")
+        return None
 
     # -- from the last octet on --------------------------------------------------------------------------------------------
 
