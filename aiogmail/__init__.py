@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail, ImapClient
+from .client import Gmail, ImapClient, SendReport, SendStream, SmtpClient
 from .errors import (
     AccessDenied,
     AuthError,
@@ -75,6 +75,7 @@ from .oauth import (
 from .ports import Effect, Outcome
 from .secret import Secret
 from .settings import Budget, Endpoint, Limits, Settings, Timeouts
+from .smtp import SendResult
 
 __version__ = "0.1.0"
 
@@ -127,10 +128,14 @@ __all__ = [
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",
+    "SendReport",
+    "SendResult",
+    "SendStream",
     "SendingLimitReached",
     "ServiceAccountCredentials",
     "SessionExpired",
     "Settings",
+    "SmtpClient",
     "StateError",
     "Throttled",
     "TimedOut",

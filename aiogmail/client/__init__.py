@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .account import Gmail
-from .single import ImapClient
+from .outbox import SendReport, SendStream
+from .single import ImapClient, SmtpClient
 
-__all__ = ["Gmail", "ImapClient"]
+__all__ = ["Gmail", "ImapClient", "SendReport", "SendStream", "SmtpClient"]

@@ -153,6 +153,7 @@ class CommandQueue:
             self._say_interrupt(leader)
         else:
             self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
+
     def cut(self, text: bytes, octets: bytes) -> None:
         """The connection goes in the middle of a literal: whoever can use the octets that came of it may have them."""
         for pending in self._flight.values():
