@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail, ImapClient
+from .client import Gmail, ImapClient, Pop3Client
 from .errors import (
     AccessDenied,
     AuthError,
@@ -70,6 +70,10 @@ from .oauth import (
     login,
     revoke,
 )
+from .pop3.arrivals import Arrivals
+from .pop3.download import PopDownload
+from .pop3.maildrop import Maildrop
+from .pop3.models import PopMail, PopStat
 from .ports import Effect, Outcome
 from .secret import Secret
 from .settings import Endpoint, Limits, Settings, Timeouts
@@ -82,6 +86,7 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrivals",
     "AuthError",
     "CommandError",
     "ConfigurationError",
@@ -106,6 +111,7 @@ __all__ = [
     "MailboxChanged",
     "MailboxNotFound",
     "MailboxState",
+    "Maildrop",
     "MemoryTokenStore",
     "Message",
     "MessageTooLarge",
@@ -114,6 +120,10 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "OverQuota",
+    "Pop3Client",
+    "PopDownload",
+    "PopMail",
+    "PopStat",
     "ProtocolError",
     "Q",
     "Query",

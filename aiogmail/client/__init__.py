@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .account import Gmail
+from .pop import Pop3Client
 from .single import ImapClient
 
-__all__ = ["Gmail", "ImapClient"]
+__all__ = ["Gmail", "ImapClient", "Pop3Client"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import weakref
 from collections.abc import Awaitable, Callable
@@ -13,11 +14,13 @@ from aiogmail.errors import Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pop3.maildrop import Maildrop
+from aiogmail.pop3.session import Pop3Session
 from aiogmail.ports import Keeper
 from aiogmail.settings import Settings
 from aiogmail.supervisor import Supervisor
 
-from .arguments import check_client
+from .arguments import check_client, check_recent
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
@@ -50,6 +53,7 @@ class Gmail:
         self._ended: asyncio.Future[None] | None = None
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
+        self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -77,7 +81,8 @@ class Gmail:
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
+            mailboxes = (mailbox.aclose(timeout) for mailbox in self._mailboxes)
+            await asyncio.gather(*mailboxes, *(maildrop.aclose(timeout) for maildrop in self._maildrops))
         finally:
             ended.set_result(None)
             tokens, self._tokens = self._tokens, None
@@ -100,6 +105,22 @@ class Gmail:
         self._mailboxes.add(mailbox)
         return mailbox
 
+    def pop3(self, recent: bool = False) -> Maildrop:
+        """The account's mail as POP3 shows it; enter it with ``async with``.
+
+        Args:
+            recent: Gmail's recent mode: the last 30 days, also what was popped before; nothing is popped by reading it.
+
+        Raises:
+            ConfigurationError: ``recent`` is no bool.
+            StateError: the account is not open.
+        """
+        self._check_open()
+        check_recent(recent)
+        maildrop = Maildrop(connect=functools.partial(self._pop3, recent), keep=self._keep_pop3, limits=self.settings.limits, recent=recent)
+        self._maildrops.add(maildrop)
+        return maildrop
+
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
     def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
@@ -117,6 +138,15 @@ class Gmail:
         except (Disconnected, ProtocolError):
             self._eager = False  # perhaps a server that minds being spoken to before its greeting
             raise
+
+    def _keep_pop3(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
+        return Supervisor(open_session, name=f"{self.address} POP3", timeouts=self.settings.timeouts)
+
+    async def _pop3(self, recent: bool) -> Pop3Session:
+        if self._tokens is None:
+            raise StateError(f"{self.address}: closed")
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        return await Pop3Session.open(self.address, credentials, self.settings, recent=recent)
 
     def _check_open(self) -> None:
         if self._closed:
