@@ -22,12 +22,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .measure import Hashes, Meter
-from .rows import Corpus, Spec, fill_bodies
+from .report import Target
+from .rows import make
 from .runner import Plan, Row
 
-__all__ = ["CLIENTS", "COUNT", "QUICK", "measure"]
+__all__ = ["CASE", "CLIENTS", "measure", "targets"]
 
-COUNT, QUICK, SIZE = 20_000, 4_000, 4_000
+CASE = "pop"
+COUNT, QUICK = 20_000, 4_000
+LIMIT = 0.5
+"""Of poplib's time."""
 CLIENTS = ("raw", "aiogmail", "poplib")
 _PLENTY = 4 * 1024 * 1024
 _AHEAD = 100
@@ -63,6 +67,15 @@ def measure(plan: Plan) -> list[Row]:
             row.peak_rss_mib = max(memory[row.client], default=None)
             row.stall_ms = statistics.median(stalls[row.client]) if stalls[row.client] else None
     return rows
+
+
+def targets(rows: list[Row]) -> list[Target]:
+    """At most half of poplib's time, by the median of the ratios of runs that took turns."""
+    ours, theirs = ([row for row in rows if (row.case, row.client) == (CASE, client) and row.ok] for client in ("aiogmail", "poplib"))
+    if not ours or not theirs:
+        return []
+    pairs = zip(ours[0].all_seconds, theirs[0].all_seconds, strict=False)
+    return [Target("pop: time ÷ poplib's", round(statistics.median(one / other for one, other in pairs), 3), LIMIT)]
 
 
 def _once(row: Row, count: int, port: int, sums: dict[str, int], limit: float) -> dict[str, Any] | None:
@@ -102,8 +115,7 @@ class Replay:
     """One maildrop of messages made before, served to whoever connects, a thread each."""
 
     def __init__(self, count: int) -> None:
-        corpus = Corpus()
-        fill_bodies(corpus, count, Spec(count, count, "body", SIZE, hashes=True))
+        corpus = make("bodies", count)
         self.sums = {name: corpus.sums[name] for name in ("rows", "octets", "digest")}
         replies, self._ends = bytearray(), [0]
         uidl, sizes = bytearray(b"+OK UIDs follow\r\n"), bytearray(b"+OK message sizes follow\r\n")
@@ -186,14 +198,14 @@ def _raw(count: int, port: int, meter: Meter) -> dict[str, int]:
 
 def _poplib(count: int, port: int, meter: Meter) -> dict[str, int]:
     hashes = Hashes()
+    client = poplib.POP3("127.0.0.1", port)
+    client._shortcmd("AUTH XOAUTH2 eA==")  # type: ignore[attr-defined]
+    client.uidl()
     with meter.timed():
-        client = poplib.POP3("127.0.0.1", port)
-        client._shortcmd("AUTH XOAUTH2 eA==")  # type: ignore[attr-defined]
-        client.uidl()
         for number in range(1, count + 1):
             _, lines, _ = client.retr(number)
             hashes.add(number, b"\r\n".join(lines) + b"\r\n")
-        client.quit()
+    client.quit()
     return hashes.sums
 
 
@@ -210,10 +222,9 @@ async def _ours(port: int, meter: Meter) -> dict[str, int]:
 
     hashes = Hashes()
     settings = Settings(pop3=Endpoint("127.0.0.1", port, security="plaintext"))
-    async with meter.timed_loop():
-        async with Pop3Client("me@gmail.com", TokenProvider(token), settings=settings) as pop:
-            async for mail in pop.retrieve_new():
-                hashes.add(int(mail.uidl[7:], 16), mail.raw)
+    async with Pop3Client("me@gmail.com", TokenProvider(token), settings=settings) as pop, meter.timed_loop():
+        async for mail in pop.retrieve_new():
+            hashes.add(int(mail.uidl[7:], 16), mail.raw)
     return hashes.sums
 
 

@@ -265,7 +265,11 @@ def test_what_is_no_row_is_refused(table):
 
 
 def test_capabilities():
-    assert read_capabilities(b"TOP\r\nsasl PLAIN XOAUTH2\r\nEXPIRE 0\r\n \r\n") == {"TOP": (), "SASL": ("PLAIN", "XOAUTH2"), "EXPIRE": ("0",)}
+    assert read_capabilities(b"TOP\r\nsasl PLAIN XOAUTH2\r\nEXPIRE 0\r\n \r\n") == {
+        "TOP": (),
+        "SASL": ("PLAIN", "XOAUTH2"),
+        "EXPIRE": ("0",),
+    }
 
 
 @pytest.mark.parametrize("uidl", ["", "a b", "a\r\nDELE 1", "é", "x" * 251, None, 1, b"x"])
