@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail, ImapClient, SendReport, SendStream, SmtpClient
+from .client import Gmail, ImapClient, Pop3Client, SendReport, SendStream, SmtpClient
 from .errors import (
     AccessDenied,
     AuthError,
@@ -72,6 +72,10 @@ from .oauth import (
     login,
     revoke,
 )
+from .pop3.arrivals import Arrivals
+from .pop3.download import PopDownload
+from .pop3.maildrop import Maildrop
+from .pop3.models import PopMail, PopStat
 from .ports import Effect, Outcome
 from .secret import Secret
 from .settings import Budget, Endpoint, Limits, Settings, Timeouts
@@ -85,6 +89,7 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrivals",
     "AuthError",
     "BodyPart",
     "Budget",
@@ -114,6 +119,7 @@ __all__ = [
     "MailboxChanged",
     "MailboxNotFound",
     "MailboxState",
+    "Maildrop",
     "MemoryTokenStore",
     "Message",
     "MessageTooLarge",
@@ -122,6 +128,10 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "OverQuota",
+    "Pop3Client",
+    "PopDownload",
+    "PopMail",
+    "PopStat",
     "ProtocolError",
     "Q",
     "Query",

@@ -16,6 +16,8 @@ from aiogmail.errors import Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pop3.maildrop import Maildrop
+from aiogmail.pop3.session import Pop3Session
 from aiogmail.ports import Keeper, Outcome
 from aiogmail.settings import Budget, Settings
 from aiogmail.smtp import SendResult, SmtpSession
@@ -23,7 +25,7 @@ from aiogmail.supervisor import Events, EventStream, Supervisor
 from aiogmail.supervisor.events import Throttling, wall_time
 from aiogmail.supervisor.supervisor import Session
 
-from .arguments import check_client
+from .arguments import check_client, check_recent
 from .lanes import Lanes
 from .outbox import SendStream
 from .sending import OnUnknown, Options, Sender
@@ -66,6 +68,7 @@ class Gmail:
         self._pace: Pace | None = None
         self._events = Events()
         self._sender: Sender | None = None
+        self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -95,6 +98,7 @@ class Gmail:
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
             closing = [mailbox.aclose(timeout) for mailbox in self._mailboxes]
+            closing += [maildrop.aclose(timeout) for maildrop in self._maildrops]
             if self._sender is not None:
                 closing.append(self._sender.aclose(timeout))
             await asyncio.gather(*closing)
@@ -220,6 +224,22 @@ class Gmail:
         """
         return await self._outgoing().resolve(message_id)
 
+    def pop3(self, recent: bool = False) -> Maildrop:
+        """The account's mail as POP3 shows it; enter it with ``async with``.
+
+        Args:
+            recent: Gmail's recent mode: the last 30 days, also what was popped before; nothing is popped by reading it.
+
+        Raises:
+            ConfigurationError: ``recent`` is no bool.
+            StateError: the account is not open.
+        """
+        self._check_open()
+        check_recent(recent)
+        maildrop = Maildrop(connect=functools.partial(self._pop3, recent), keep=self._keep_pop3, limits=self.settings.limits, recent=recent)
+        self._maildrops.add(maildrop)
+        return maildrop
+
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
     def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
@@ -271,6 +291,13 @@ class Gmail:
     def _throttled(self, said: str) -> None:
         gap = self._pace.gap if self._pace is not None else 0.0
         self._events.tell(Throttling(wall_time(self.settings.clock), self.address, "imap", said, pace=gap))
+
+    def _keep_pop3(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
+        return self._supervised("POP3", open_session)
+
+    async def _pop3(self, recent: bool) -> Pop3Session:
+        credentials = self._account_credentials()
+        return await Pop3Session.open(self.address, credentials, self.settings, recent=recent)
 
     def _check_open(self) -> None:
         if self._closed:
