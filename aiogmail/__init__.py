@@ -46,9 +46,11 @@ from .errors import (
     TransportError,
     Unavailable,
 )
+from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
 from .imap.download import Download
 from .imap.fetch import FetchStream
+from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
@@ -84,6 +86,7 @@ __all__ = [
     "AppPassword",
     "AuthError",
     "Budget",
+    "ChangeResult",
     "CommandError",
     "ConfigurationError",
     "Conflict",
@@ -100,6 +103,7 @@ __all__ = [
     "GoogleAuthCredentials",
     "ImapClient",
     "KeyringTokenStore",
+    "Label",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
