@@ -92,6 +92,7 @@ class Place:
         name: in the case's id.
         command: the verb as :class:`aiogmail.testing.Fault` has it.
         point, byte, skip, protocol: the fault's.
+        only: the fault's too: of so many messages the command is done.
         at_line: where ``point`` and ``byte`` lie within a line: the nearest place before it at which a line of the server's own may stand.
         clean: a line of the server's own may stand here, so that last bytes before an end make sense.
     """
@@ -102,6 +103,7 @@ class Place:
     byte: int | None = None
     skip: int = 0
     protocol: str = "imap"
+    only: int | None = None
     at_line: tuple[str, int | None] | None = None
 
     @property
@@ -113,7 +115,7 @@ class Place:
         point, byte = self.at_line if line and self.at_line is not None else (self.point, self.byte)
         if action == "answer":
             byte = None
-        return Fault(action, self.command, protocol=self.protocol, point=point, byte=byte, skip=self.skip, **more)  # type: ignore[arg-type]
+        return Fault(action, self.command, protocol=self.protocol, point=point, byte=byte, skip=self.skip, only=self.only, **more)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Operation:
         command: the command of it that is hit.
         call: makes it.
         right: raises :class:`AssertionError` where what it returned is not what the account holds.
-        applied: how often its effect is in the account, by the ledger; ``None``: it changes nothing.
+        applied: by the ledger, how often each of its effects happened, by UID or by name; ``None``: it changes nothing.
         prepare: what must be there before, after the world is open.
     """
 
@@ -133,7 +135,7 @@ class Operation:
     command: str
     call: Callable[[World], Awaitable[Any]]
     right: Callable[[World, Any], None] = lambda _world, _result: None
-    applied: Callable[[World], int] | None = None
+    applied: Callable[[World], dict[Any, int]] | None = None
     prepare: Callable[[World], Awaitable[None]] | None = None
 
 
@@ -454,22 +456,25 @@ def _truthful(case: Case, world: World, verdict: Verdict) -> None:
     """I2 and I3, of calls that change something."""
     if case.operation.applied is None:
         return
-    count = case.operation.applied(world)
-    if count > 1:
-        raise Violation(f"I2 applied {count} times")
-    if verdict.outcome == "done" and count != 1:
-        raise Violation("I3 the call returned, and its effect is not there")
+    counts = case.operation.applied(world)
+    if any(count > 1 for count in counts.values()):
+        raise Violation(f"I2 applied more than once: {counts}")
+    if verdict.outcome == "done" and not all(counts.values()):
+        raise Violation(f"I3 the call returned, and its effect is not there: {counts}")
     if verdict.error is None:
         return
-    outcome = getattr(verdict.error, "outcome", None)
+    outcome, result = getattr(verdict.error, "outcome", None), getattr(verdict.error, "result", None)
     if outcome is None:
         raise Violation(f"I3 {verdict.outcome} says nothing of the outcome") from verdict.error
-    if outcome is Outcome.NOT_APPLIED and count:
-        raise Violation(f"I3 {verdict.outcome} says not applied, and it is") from verdict.error
-    if outcome is Outcome.APPLIED and not count:
-        raise Violation(f"I3 {verdict.outcome} says applied, and it is not") from verdict.error
     if outcome is Outcome.UNKNOWN and not case.ambiguous:
         raise Violation(f"I3 {verdict.outcome} does not know the outcome, which could be known") from verdict.error
+    # What is said of each of many counts for each; else the one outcome for all.
+    done = set(result.applied) if result is not None else set(counts) if outcome is Outcome.APPLIED else set()
+    not_done = set(result.unchanged) if result is not None else set(counts) if outcome is Outcome.NOT_APPLIED else set()
+    if lies := {what for what in not_done if counts.get(what)}:
+        raise Violation(f"I3 {verdict.outcome} says not applied, and it is: {lies}") from verdict.error
+    if lies := {what for what in done if not counts.get(what)}:
+        raise Violation(f"I3 {verdict.outcome} says applied, and it is not: {lies}") from verdict.error
 
 
 def no_secret(error: BaseException) -> None:
