@@ -39,10 +39,12 @@ def _outcomes(operation: Operation, place: Place, kind: Kind) -> frozenset[str] 
         return kind.outcomes
     if kind.name == "bad" and place.name != "written":
         return _LYING
+    if place.name == "half-done" and kind.name in {"surplus", "garbage-lf"}:
+        return "the server goes on to say OK: one that says so has done the whole"
     # What has to be asked and cannot be, now that nobody is let in or the numbers are others, stays unknown.
     unknown = {"OutcomeUnknown"} if kind.shuts else set()
-    # What the server refuses and has done all the same is found out by asking.
-    found = {"done"} if kind.name in {"no-overquota", "no-alert"} else set()
+    # What the server has done, and refused or answered beyond all limits, is found out by asking on another connection.
+    found = {"done"} if kind.name in {"no-overquota", "no-alert", "limit-line", "limit-literal"} else set()
     return kind.outcomes | unknown | found
 
 
