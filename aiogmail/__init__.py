@@ -48,6 +48,7 @@ from .errors import (
 )
 from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
 from .imap.fetch import FetchStream
 from .imap.labels import Label
@@ -108,6 +109,8 @@ __all__ = [
     "LoginRequired",
     "Mailbox",
     "MailboxChanged",
+    "MailboxCounts",
+    "MailboxInfo",
     "MailboxNotFound",
     "MailboxState",
     "MemoryTokenStore",
@@ -121,6 +124,7 @@ __all__ = [
     "ProtocolError",
     "Q",
     "Query",
+    "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
@@ -18,12 +19,14 @@ from aiogmail.settings import Settings
 from aiogmail.supervisor import Supervisor
 
 from .arguments import check_client
+from .listing import Listing
+from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
 
 
-class Gmail:
+class Gmail(Listing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -50,6 +53,7 @@ class Gmail:
         self._ended: asyncio.Future[None] | None = None
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
+        self._shared = Shared(lambda: self._keep("account")(self._imap))
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -77,7 +81,7 @@ class Gmail:
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
+            await asyncio.gather(self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes))
         finally:
             ended.set_result(None)
             tokens, self._tokens = self._tokens, None
@@ -99,6 +103,10 @@ class Gmail:
         mailbox = Mailbox(name, readonly=readonly, connect=self._imap, keep=self._keep(name), limits=self.settings.limits)
         self._mailboxes.add(mailbox)
         return mailbox
+
+    def _directory(self) -> Directory:
+        self._check_open()
+        return Directory(self._shared)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
