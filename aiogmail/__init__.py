@@ -48,6 +48,7 @@ from .errors import (
 )
 from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
 from .imap.fetch import FetchStream
 from .imap.labels import Label
@@ -109,6 +110,8 @@ __all__ = [
     "LoginRequired",
     "Mailbox",
     "MailboxChanged",
+    "MailboxCounts",
+    "MailboxInfo",
     "MailboxNotFound",
     "MailboxState",
     "MemoryTokenStore",
@@ -122,6 +125,7 @@ __all__ = [
     "ProtocolError",
     "Q",
     "Query",
+    "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",

@@ -11,6 +11,7 @@ from typing import Self
 
 from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
@@ -20,12 +21,14 @@ from aiogmail.supervisor import Events, EventStream, Supervisor
 from aiogmail.supervisor.events import Throttling, wall_time
 
 from .arguments import check_client
+from .listing import Listing
+from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
 
 
-class Gmail:
+class Gmail(Listing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -55,6 +58,7 @@ class Gmail:
         self._budget = self.settings.budget or Budget()
         self._pace: Pace | None = None
         self._events = Events()
+        self._shared = Shared(lambda: self._keep("account")(self._imap))
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -83,7 +87,7 @@ class Gmail:
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
+            await asyncio.gather(self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes))
         finally:
             ended.set_result(None)
             self._events.end()
@@ -121,6 +125,10 @@ class Gmail:
         """
         self._check_open()
         return self._events.listen()
+
+    def _directory(self) -> Directory:
+        self._check_open()
+        return Directory(self._shared)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 

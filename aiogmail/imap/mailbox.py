@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from email.message import EmailMessage
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiogmail.errors import CommandError, ConfigurationError, GmailError, StateError
+from aiogmail.errors import CommandError, ConfigurationError, StateError
 from aiogmail.ports import Effect, Keeper, Runner
 from aiogmail.settings import Limits
 
-from .changes import FLAGS, LABELS, Appending, Bulk, Change, ChangeResult, Expunge, Place, Store, Transfer
-from .changes.archive import archive, remove_labels
-from .changes.arguments import check_date, check_flags, check_modseq, check_settle_timeout, message_octets
+from .changing import Changing, Uids
 from .commands import Command, MailboxState, Noop, UidSearch
 from .download import Download
 from .fetch import FetchStream
-from .labels import check_labels
 from .models import wire_items
+from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
 from .session import ImapSession
 from .uidset import UidSet
@@ -31,8 +27,6 @@ __all__ = ["Mailbox"]
 
 T = TypeVar("T")
 
-Uids = UidSet | str | int | Iterable[int] | Query
-"""Which messages: UIDs in any form, or a search."""
 _AS_IT_STANDS = 1000
 _GUESSED = 4
 _Resolve = Callable[[ImapSession], Coroutine[Any, Any, UidSet]]
@@ -40,7 +34,7 @@ _Guess = Callable[[MailboxState], UidSet]
 _STAR = re.compile(r"(?:([0-9]{1,10}):)?\*")
 
 
-class Mailbox:
+class Mailbox(Changing):
     """A selected mailbox, as ``Gmail.mailbox(name)`` gives it: an async context manager.
 
     Its UIDs hold as long as UIDVALIDITY does. Should that change while it is open, every call raises
@@ -60,9 +54,8 @@ class Mailbox:
         self.readonly = readonly
         self._connect = connect
         self._keep = keep
+        self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
-        self._place = Place(name, self._keeper, self._visit)
-        self._appending = asyncio.Lock()
         self._limits = limits
         self._session: ImapSession | None = None
         self._state: MailboxState | None = None
@@ -88,6 +81,8 @@ class Mailbox:
         Cancelled, it drops the connection at once.
         """
         await self._keeper.aclose(timeout)
+        for other in list(self._visited):
+            await other.aclose()
 
     @property
     def state(self) -> MailboxState:
@@ -156,211 +151,6 @@ class Mailbox:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
         await self._run(Noop)
 
-    # -- changing ----------------------------------------------------------------------------------------------------------
-
-    async def add_flags(self, uids: Uids, *flags: str | Iterable[str]) -> ChangeResult:
-        r"""Add flags.
-
-        Args:
-            uids: as in :meth:`fetch`.
-            flags: such as ``r"\Seen"``, ``r"\Flagged"`` or a keyword; or lists of them. With ``r"\Deleted"`` Gmail takes a message out of the
-                mailbox at once, unless the account's setting is another.
-
-        Returns:
-            What became of each message: all are done, or gone.
-
-        Raises:
-            ConfigurationError: no flag, or none that a client can set; nothing was sent.
-            StateError: the mailbox is open for reading only.
-            OutcomeUnknown: the connection was lost, and it could not be found out what became of some; ``result`` says of which.
-            GmailError: some were not changed; ``result`` says which, and ``outcome`` is theirs.
-
-        A batch whose reply is lost is asked about before anything is repeated. Cancelled, it may have changed some of them.
-        """
-        return await self._change(uids, Store(self._place, FLAGS, "+", check_flags(flags)))
-
-    async def remove_flags(self, uids: Uids, *flags: str | Iterable[str]) -> ChangeResult:
-        """Remove flags; arguments, result and errors as those of :meth:`add_flags`."""
-        return await self._change(uids, Store(self._place, FLAGS, "-", check_flags(flags)))
-
-    async def set_flags(self, uids: Uids, flags: str | Iterable[str], *, unchanged_since: int | None = None) -> ChangeResult:
-        """Replace all flags by these, none if ``flags`` is empty.
-
-        Args:
-            uids: as in :meth:`fetch`.
-            flags: all that the messages shall have.
-            unchanged_since: the mod-sequence that was seen (:attr:`Message.modseq`): a message with a higher one is left alone. Without
-                it, what changes while this call is under way is left alone, on servers with CONDSTORE.
-
-        Raises:
-            Conflict: another client changed some of them first; ``result.unchanged`` says which, the others are done.
-            ConfigurationError: also: ``unchanged_since`` on a server without CONDSTORE.
-
-        Other errors, result and cancellation as those of :meth:`add_flags`. A replacement is never repeated blindly.
-        """
-        check_modseq(unchanged_since)
-        return await self._change(uids, Store(self._place, FLAGS, "", check_flags([flags], some=False), unchanged_since=unchanged_since))
-
-    async def add_labels(self, uids: Uids, *labels: str | Iterable[str]) -> ChangeResult:
-        r"""Add Gmail labels; those that do not exist are made.
-
-        Args:
-            uids: as in :meth:`fetch`.
-            labels: names such as ``"Work/2026"``, or :class:`Label` constants; or lists of them. ``Label.TRASH`` and ``Label.SPAM`` take the
-                message out of every other mailbox: see :meth:`trash`.
-
-        Raises:
-            ConfigurationError: no label, or none that can be sent; nothing was sent.
-            CommandError: also: the server has no labels (X-GM-EXT-1), or does not allow this one.
-
-        Result, other errors and cancellation as those of :meth:`add_flags`. Google: https://developers.google.com/gmail/imap/imap-extensions
-        """
-        return await self._change(uids, Store(self._place, LABELS, "+", check_labels(labels)))
-
-    async def remove_labels(self, uids: Uids, *labels: str | Iterable[str]) -> ChangeResult:
-        r"""Remove Gmail labels; arguments, result and errors as those of :meth:`add_labels`.
-
-        The label of this mailbox itself is removed by a move to All Mail: Gmail says OK to its removal here and does nothing. The
-        messages are then in this mailbox no more.
-        """
-        names = check_labels(labels)
-        return await self._with_uids(uids, lambda those: remove_labels(self._place, those, names))
-
-    async def set_labels(self, uids: Uids, labels: str | Iterable[str], *, unchanged_since: int | None = None) -> ChangeResult:
-        """Replace all Gmail labels but this mailbox's own; arguments and errors as those of :meth:`set_flags`."""
-        check_modseq(unchanged_since)
-        names = check_labels([labels], some=False)
-        return await self._change(uids, Store(self._place, LABELS, "", names, unchanged_since=unchanged_since))
-
-    async def copy(self, uids: Uids, mailbox: str) -> ChangeResult:
-        """Copy messages to another mailbox: on Gmail, they get its label.
-
-        Returns:
-            What became of each message; ``copies`` has the UIDs there.
-
-        Raises:
-            MailboxNotFound: there is no such mailbox. Nothing was copied.
-
-        Other errors and cancellation as those of :meth:`add_flags`.
-        """
-        return await self._change(uids, Transfer(self._place, check_mailbox_name(mailbox), move=False), writes=False)
-
-    async def move(self, uids: Uids, mailbox: str) -> ChangeResult:
-        """Move messages to another mailbox (RFC 6851): on Gmail, they get its label and lose this mailbox's.
-
-        Raises:
-            ConfigurationError: it is this mailbox.
-            MailboxNotFound: there is no such mailbox. Nothing was moved.
-            OutcomeUnknown: also: messages are gone from here, and are not there.
-
-        Result, other errors and cancellation as those of :meth:`copy`.
-        """
-        if self._place.is_here(check_mailbox_name(mailbox)):
-            raise ConfigurationError(f"mailbox: the messages are in {mailbox} already")
-        return await self._change(uids, Transfer(self._place, mailbox, move=True))
-
-    async def archive(self, uids: Uids) -> ChangeResult:
-        r"""Take messages out of the inbox and keep them.
-
-        On Gmail they lose the label ``\Inbox``: from INBOX, Trash and Spam by a move to All Mail, elsewhere by the label. Other servers: a
-        move to the mailbox with the special use ``\Archive``.
-
-        Raises:
-            MailboxNotFound: there is no such mailbox, or it is hidden from IMAP. Nothing was changed.
-
-        Result, other errors and cancellation as those of :meth:`move`.
-        """
-        return await self._with_uids(uids, lambda those: archive(self._place, those))
-
-    async def trash(self, uids: Uids) -> ChangeResult:
-        r"""Move messages to the bin: the mailbox with the special use ``\Trash``, whatever it is called. On Gmail they lose every label.
-
-        Raises:
-            MailboxNotFound: there is none, or it is hidden from IMAP. Nothing was changed.
-            ConfigurationError: this mailbox is the bin.
-
-        Result, other errors and cancellation as those of :meth:`move`.
-        """
-        self._check_writable()
-        name = await self._keeper.run(lambda session: self._place.find(session, "trash"), Effect.PURE)
-        return await self.move(uids, name)
-
-    async def expunge(self, uids: Uids) -> ChangeResult:
-        r"""Take out of the mailbox those of these messages that are marked ``\Deleted`` (UID EXPUNGE), and no others.
-
-        Gmail archives them, or what the account's setting says; what is expunged from Trash and Spam is gone for ever.
-
-        Raises:
-            CommandError: some are still there, because they are not marked; ``result.unchanged`` says which.
-
-        Result, other errors and cancellation as those of :meth:`add_flags`.
-        """
-        return await self._change(uids, Expunge(self._place))
-
-    async def append(
-        self,
-        message: bytes | EmailMessage,
-        flags: str | Iterable[str] = (),
-        date: dt.datetime | None = None,
-        *,
-        settle_timeout: float = 120.0,
-    ) -> int:
-        r"""Store a message in this mailbox.
-
-        Args:
-            message: RFC 5322 octets, or an ``EmailMessage``; line ends become CRLF.
-            flags: such as ``r"\Seen"``.
-            date: its INTERNALDATE, with a time zone; ``None``: now.
-            settle_timeout: seconds to look for it where the reply was lost; below 60 it is never sent again after that.
-
-        Returns:
-            Its UID. On Gmail a message of the same Message-ID, Date and subject that is there already is that message.
-
-        Raises:
-            ConfigurationError: no message, flag or date that can be sent; nothing was sent.
-            MessageTooLarge: more octets than the server takes (APPENDLIMIT).
-            OverQuota: the account's storage is full.
-            OutcomeUnknown: the reply was lost, and the mailbox did not say what became of it.
-            MailboxChanged: UIDVALIDITY became another; ``outcome`` says what is known.
-
-        It is sent again, three times at most, only when it is known that it was not stored. Cancelled, it may or may not have been stored.
-        """
-        octets = message_octets(message)
-        names, when = check_flags([flags], some=False), check_date(date)
-        check_settle_timeout(settle_timeout)
-        async with self._appending:  # else two of one content could each be taken for the other
-            return await Appending(self._place, octets, names, when, settle_timeout).run()
-
-    async def _change(self, uids: Uids, change: Change, *, writes: bool = True) -> ChangeResult:
-        return await self._with_uids(uids, Bulk(change).run, writes=writes)
-
-    async def _with_uids(self, uids: Uids, change: Callable[[UidSet], Awaitable[ChangeResult]], *, writes: bool = True) -> ChangeResult:
-        """Run a change over the messages that are meant: a query is asked once, and a large set for what of it is there."""
-        if writes:
-            self._check_writable()
-        resolve, _ = _resolution(uids)
-        asked = UidSet() if isinstance(uids, Query) or (isinstance(uids, str) and _STAR.fullmatch(uids)) else _uid_set(uids)
-        found = await self._keeper.run(resolve, Effect.PURE)
-        missing = ChangeResult(gone=asked - found)
-        if not found:
-            return missing
-        try:
-            return missing.joined(await change(found))
-        except GmailError as error:
-            if error.result is not None:
-                error.result = missing.joined(error.result)
-            raise
-
-    def _check_writable(self) -> None:
-        if self.readonly:
-            raise StateError(f"mailbox {self.name}: open for reading only; open it with mailbox(name) to change it")
-
-    @contextlib.asynccontextmanager
-    async def _visit(self, mailbox: str) -> AsyncIterator[Runner[ImapSession]]:
-        """Another mailbox of the account, to look only, on a connection of its own."""
-        async with Mailbox(mailbox, readonly=True, connect=self._connect, keep=self._keep, limits=self._limits) as other:
-            yield other._keeper
-
     # -- the connection ----------------------------------------------------------------------------------------------------
 
     async def _run(self, command: Callable[[], Command[T]]) -> T:
@@ -371,6 +161,22 @@ class Mailbox:
             return await session.execute(command())
 
         return await self._keeper.run(work, effect)
+
+    def _question(self, uids: Uids) -> tuple[UidSet, _Resolve]:
+        """The UIDs that are named, none if it is a search, and how to find out which messages are meant."""
+        resolve, _ = _resolution(uids)
+        named = not isinstance(uids, Query) and not (isinstance(uids, str) and _STAR.fullmatch(uids))
+        return _uid_set(uids) if named else UidSet(), resolve
+
+    @contextlib.asynccontextmanager
+    async def _visit(self, mailbox: str) -> AsyncIterator[Runner[ImapSession]]:
+        """Another mailbox of the account, to look only, on a connection of its own."""
+        async with Mailbox(mailbox, readonly=True, connect=self._connect, keep=self._keep, limits=self._limits) as other:
+            self._visited.add(other)
+            try:
+                yield other._keeper
+            finally:
+                self._visited.discard(other)
 
     async def _open(self) -> ImapSession:
         """A session with this mailbox selected.
@@ -418,20 +224,6 @@ def _those_there(uids: UidSet) -> _Resolve:
         return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
 
     return resolve
-
-
-def check_mailbox_name(name: object) -> str:
-    """A mailbox name that can be sent.
-
-    Raises:
-        ConfigurationError: empty, not a text, or with CR, LF, NUL or a lone surrogate.
-    """
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"mailbox: expected a name such as 'INBOX', got {name!r}")
-    bad = next((char for char in name if char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff"), None)
-    if bad is not None:
-        raise ConfigurationError(f"mailbox: control characters and lone surrogates cannot be in a name, got {bad!r} in {name!r}")
-    return name
 
 
 def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:
