@@ -117,6 +117,9 @@ class Timeouts:
         min_rate: bytes a second such a reply must keep up, once ``progress`` has passed.
         append_block: a 64 KiB block of an APPEND or of message data to be taken by the server.
         append_final: from the last byte of a message to the server's reply.
+        idle_renew: an IDLE is ended and begun anew after so long (up to a tenth less, so that not all do at once): what lies
+            between forgets silent connections, and Gmail ends them.
+        idle_max: no IDLE lasts longer, whatever the jitter or the delay; Gmail drops one after some ten minutes.
         idle_done: the answer to DONE.
         logout: a polite LOGOUT or QUIT when closing; then the connection is aborted.
         recover: how long work waits out an outage before its error reaches the caller.
@@ -132,6 +135,8 @@ class Timeouts:
     min_rate: float = 1024.0
     append_block: float = 180.0
     append_final: float = 600.0
+    idle_renew: float = 300.0
+    idle_max: float = 540.0
     idle_done: float = 20.0
     logout: float = 5.0
     recover: float = 300.0
@@ -142,6 +147,8 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         _positive(self, *self.__slots__)
+        if self.idle_renew > self.idle_max:
+            raise ConfigurationError(f"Timeouts.idle_renew: expected at most idle_max ({self.idle_max:g}), got {self.idle_renew:g}")
 
 
 @dataclass(frozen=True, slots=True)
