@@ -47,12 +47,15 @@ from .errors import (
     Unavailable,
 )
 from .imap.commands import MailboxState
+from .imap.cursor import Cursor
 from .imap.download import Download
+from .imap.events import Arrived, Changed, Event, Gone, MailboxReset
 from .imap.fetch import FetchStream
 from .imap.mailbox import Mailbox
 from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
+from .imap.watch import Watch
 from .oauth import (
     AppPassword,
     FileTokenStore,
@@ -82,20 +85,25 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrived",
     "AuthError",
+    "Changed",
     "CommandError",
     "ConfigurationError",
     "Conflict",
     "ConnectFailed",
+    "Cursor",
     "Disconnected",
     "Download",
     "Effect",
     "Endpoint",
     "Envelope",
+    "Event",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
     "GmailError",
+    "Gone",
     "GoogleAuthCredentials",
     "ImapClient",
     "KeyringTokenStore",
@@ -105,6 +113,7 @@ __all__ = [
     "Mailbox",
     "MailboxChanged",
     "MailboxNotFound",
+    "MailboxReset",
     "MailboxState",
     "MemoryTokenStore",
     "Message",
@@ -139,6 +148,7 @@ __all__ = [
     "UidSet",
     "Unavailable",
     "UserCredentials",
+    "Watch",
     "__version__",
     "login",
     "revoke",

@@ -17,7 +17,7 @@ from aiogmail.settings import Settings
 from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Select
 from .pending import Pending
 from .protocol import ImapProtocol
-from .wire import Exists, Expunge, LiteralMode, Response, Status
+from .wire import Exists, Expunge, Fetch, LiteralMode, Response, Status
 
 __all__ = ["ImapSession"]
 
@@ -36,6 +36,7 @@ class ImapSession:
         capabilities: what the server can do, upper-case, as told after the login.
         credential: what it was opened with; its life bounds the session's on Gmail.
         state: the selected mailbox, kept up with what the server tells.
+        news: how often the server told, unasked, that a message came, went or changed.
     """
 
     def __init__(self, address: str, settings: Settings) -> None:
@@ -44,6 +45,8 @@ class ImapSession:
         self.capabilities: frozenset[str] = frozenset()
         self.credential: Credential | None = None
         self.state = MailboxState()
+        self.news = 0
+        self._next_news: asyncio.Future[None] | None = None
         self.protocol: ImapProtocol
 
     @classmethod
@@ -79,6 +82,12 @@ class ImapSession:
     def closed(self) -> asyncio.Future[GmailError]:
         """Done with the reason once the connection is gone."""
         return self.protocol.closed
+
+    def next_news(self) -> asyncio.Future[None]:
+        """Done when :attr:`news` counts on. It is shared: not to be cancelled."""
+        if self._next_news is None:
+            self._next_news = asyncio.get_running_loop().create_future()
+        return self._next_news
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -257,6 +266,13 @@ class ImapSession:
             self.state = replace(self.state, exists=max(0, self.state.exists - 1))
         elif isinstance(response, Status):
             self._status(response)
+            return
+        elif not isinstance(response, Fetch):
+            return
+        self.news += 1
+        if self._next_news is not None:
+            self._next_news.set_result(None)
+            self._next_news = None
 
     def _status(self, response: Status) -> None:
         code = response.code
