@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.faults.harness import Operation, World
 
 __all__ = ["CHANGING"]
+
+_ACCOUNT: dict[str, Any] = {"occupant": lambda world: world.gmail.quota(), "occupied": "GETQUOTAROOT", "keepers": 2}
 
 _THREE = (2, 4, 6)
 
@@ -89,6 +92,41 @@ def _call(make: Callable[[Any], Awaitable[Any]]) -> Callable[[World], Awaitable[
     return call
 
 
+def _of_account(make: Callable[[Any], Awaitable[Any]]) -> Callable[[World], Awaitable[Any]]:
+    async def call(world: World) -> Any:
+        return await make(world.gmail)
+
+    return call
+
+
+def _nothing_said(_world: World, result: Any) -> None:
+    assert result is None, f"got {result!r}"
+
+
+async def _counted(world: World) -> None:
+    """The mailboxes that are to be changed, and a count of what happens to them: no ledger has that. And the account's own connection."""
+    labels = world.account.labels
+    _label_of(world, "Doomed")
+    _label_of(world, "Before")
+    counts: Counter[tuple[str, str]] = Counter()
+    world.notes["counts"] = counts
+    for name in ("create", "forget", "rename"):
+        real = getattr(labels, name)
+
+        def counted(first: Any, *rest: Any, name: str = name, real: Any = real) -> Any:
+            what = first if isinstance(first, str) else first.name
+            result = real(first, *rest)
+            counts[name, what] += 1
+            return result
+
+        setattr(labels, name, counted)
+    await world.gmail.quota()
+
+
+def _times(name: str, what: str) -> Callable[[World], dict[str, int]]:
+    return lambda world: {what: world.notes["counts"][name, what]}
+
+
 _SEEN = "\\Seen"
 _STORE = "UID STORE"
 
@@ -98,7 +136,10 @@ CHANGING = (
     Operation("set-flags", _STORE, _call(lambda box: box.set_flags(_THREE, ["$Set", _SEEN])), _result_right, _flags("added", "$Set"), _know),
     Operation("add-labels", _STORE, _call(lambda box: box.add_labels(_THREE, "Work")), _result_right, _labels("added", "Work"), _know),
     Operation("remove-labels", _STORE, _call(lambda box: box.remove_labels(_THREE, "Old")), _result_right, _labels("removed", "Old"), _old),
-    Operation("copy", "UID COPY", _call(lambda box: box.copy(_THREE, "Work")), _result_right, _labels("added", "Work"), _work),
-    Operation("move", "UID MOVE", _call(lambda box: box.move(_THREE, "Work")), _result_right, _labels("added", "Work"), _work),
+    Operation("copy", "UID COPY", _call(lambda box: box.copy(_THREE, "Work")), _result_right, _labels("added", "Work"), _work, keepers=2),
+    Operation("move", "UID MOVE", _call(lambda box: box.move(_THREE, "Work")), _result_right, _labels("added", "Work"), _work, keepers=2),
+    Operation("create", "CREATE", _of_account(lambda gmail: gmail.create_mailbox("Fresh")), _nothing_said, _times("create", "Fresh"), _counted, **_ACCOUNT),
+    Operation("delete", "DELETE", _of_account(lambda gmail: gmail.delete_mailbox("Doomed")), _nothing_said, _times("forget", "Doomed"), _counted, **_ACCOUNT),
+    Operation("rename", "RENAME", _of_account(lambda gmail: gmail.rename_mailbox("Before", "After")), _nothing_said, _times("rename", "Before"), _counted, **_ACCOUNT),
     Operation("expunge", "UID EXPUNGE", _call(lambda box: box.expunge(_THREE)), _result_right, _labels("removed", "INBOX"), _marked),
 )  # fmt: skip

@@ -129,6 +129,10 @@ class Operation:
         right: raises :class:`AssertionError` where what it returned is not what the account holds.
         applied: by the ledger, how often each of its effects happened, by UID or by name; ``None``: it changes nothing.
         prepare: what must be there before, after the world is open.
+        occupant: the call behind which it waits where it is queued, on the same connection; ``occupied`` is that one's command.
+        keepers: how many connections it needs: each may have a successor beside it.
+        afterwards: a call that works once the fault is over, if not a search in the INBOX.
+        protocol: whose connections are counted.
     """
 
     name: str
@@ -137,6 +141,11 @@ class Operation:
     right: Callable[[World, Any], None] = lambda _world, _result: None
     applied: Callable[[World], dict[Any, int]] | None = None
     prepare: Callable[[World], Awaitable[None]] | None = None
+    occupant: Callable[[World], Awaitable[Any]] = lambda world: world.inbox.noop()  # type: ignore[no-any-return]  # noqa: E731
+    occupied: str = "NOOP"
+    keepers: int = 1
+    afterwards: Callable[[World], Awaitable[None]] | None = None
+    protocol: str = "imap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,9 +399,9 @@ async def _struck(case: Case, world: World) -> Verdict:
     start = loop.time()
     occupant = None
     if case.queued:
-        occupant = asyncio.create_task(world.inbox.noop(), name="occupant")
+        occupant = asyncio.create_task(_await(case.operation.occupant(world)), name="occupant")
         await asyncio.sleep(0)
-    world.caller = asyncio.create_task(_call(case.operation, world), name="call")
+    world.caller = asyncio.create_task(_await(case.operation.call(world)), name="call")
     done, _ = await asyncio.wait([world.caller], timeout=world.seconds(BY, 20.0))
     if not done:
         world.caller.cancel()
@@ -414,8 +423,8 @@ async def _struck(case: Case, world: World) -> Verdict:
     return verdict
 
 
-async def _call(operation: Operation, world: World) -> Any:
-    return await operation.call(world)
+async def _await(call: Awaitable[Any]) -> Any:
+    return await call
 
 
 async def _usable(case: Case, world: World, verdict: Verdict) -> None:
@@ -423,6 +432,10 @@ async def _usable(case: Case, world: World, verdict: Verdict) -> None:
     world.server.faults.clear()
     if verdict.error is not None:
         await asyncio.sleep(world.seconds(_OUTAGE, 0.4))
+    if case.operation.afterwards is not None:
+        async with asyncio.timeout(world.seconds(BY, 20.0)):
+            await case.operation.afterwards(world)
+        return
     wanted = world.account.deliver(message("afterwards"))
     inbox = world.inbox
     if case.first and verdict.outcome != "done":
@@ -443,9 +456,10 @@ def _judge(case: Case, world: World, verdict: Verdict) -> None:
     _truthful(case, world, verdict)
     # A session that the server does not see end, because it is deaf, counts with those that took its place.
     deaf = sum(fault.action in {"blackhole", "delay"} for fault in world.server.faults.hit)
-    if world.at_once() > 2 + deaf:
-        raise Violation(f"I8 {world.at_once()} sessions at once for one mailbox")
-    tries = len(world.connections())
+    at_once, most = world.at_once(case.operation.protocol), 1 + case.operation.keepers + deaf
+    if at_once > most:
+        raise Violation(f"I8 {at_once} sessions at once, expected {most} at most")
+    tries = len(world.connections(case.operation.protocol))
     if tries > 12:
         raise Violation(f"I8 {tries} connections for one fault")
     if world.fetched > 1 + case.tokens:

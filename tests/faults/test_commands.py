@@ -10,6 +10,8 @@ from tests.faults.kinds import DONE, KINDS, Kind
 from tests.faults.reading import READING
 
 _LYING = "BAD says that the command was not understood; a server that has obeyed it all the same cannot be told from one that has not"
+_SINGLE = {"CREATE", "DELETE", "RENAME"}
+_OF_THE_ACCOUNT = {*_SINGLE, "LIST", "GETQUOTAROOT"}
 
 
 def _places(operation: Operation) -> tuple[Place, ...]:
@@ -19,26 +21,31 @@ def _places(operation: Operation) -> tuple[Place, ...]:
     """
     verb = operation.command
     four = (
-        Place("queued", "NOOP"),
+        Place("queued", operation.occupied),
         Place("written", verb),
         Place("mid-reply", verb, "reply", 12, at_line=("reply", 0)),
         Place("tagged", verb, "tagged"),
     )
     if operation.applied is None:
         return four
-    return (*four, Place("unheard", verb, "reply", 0), Place("half-done", verb, "reply", 0, only=1))
+    halves = () if operation.command in _SINGLE else (Place("half-done", verb, "reply", 0, only=1),)
+    return (*four, Place("unheard", verb, "reply", 0), *halves)
 
 
 def _outcomes(operation: Operation, place: Place, kind: Kind) -> frozenset[str] | str:
     """What may come of the call, or why the cell is none."""
     if place.name == "queued":
-        return kind.elsewhere
+        return DONE if kind.name == "uidvalidity" and operation.command in _OF_THE_ACCOUNT else kind.elsewhere
     if (operation.name, kind.name) == ("search", "bad"):
         return DONE  # without RETURN it is asked again: one report has Gmail refuse that
     if operation.applied is None:
-        return kind.outcomes
+        return DONE if kind.name == "uidvalidity" and operation.command in _OF_THE_ACCOUNT else kind.outcomes
     if kind.name == "bad" and place.name != "written":
         return _LYING
+    if kind.name == "uidvalidity" and operation.command in _OF_THE_ACCOUNT:
+        return DONE  # no UID is meant
+    if operation.command in _SINGLE and kind.name in {"no-overquota", "no-alert"} and place.name != "written":
+        return "NO to a single change says that it was not made; a server that has made it lies"
     if place.name == "half-done" and kind.name in {"surplus", "garbage-lf"}:
         return "the server goes on to say OK: one that says so has done the whole"
     # What has to be asked and cannot be, now that nobody is let in or the numbers are others, stays unknown.
