@@ -92,6 +92,7 @@ class Place:
         name: in the case's id.
         command: the verb as :class:`aiogmail.testing.Fault` has it.
         point, byte, skip, protocol: the fault's.
+        only: the fault's too: of so many messages the command is done.
         at_line: where ``point`` and ``byte`` lie within a line: the nearest place before it at which a line of the server's own may stand.
         clean: a line of the server's own may stand here, so that last bytes before an end make sense.
     """
@@ -102,6 +103,7 @@ class Place:
     byte: int | None = None
     skip: int = 0
     protocol: str = "imap"
+    only: int | None = None
     at_line: tuple[str, int | None] | None = None
 
     @property
@@ -113,7 +115,7 @@ class Place:
         point, byte = self.at_line if line and self.at_line is not None else (self.point, self.byte)
         if action == "answer":
             byte = None
-        return Fault(action, self.command, protocol=self.protocol, point=point, byte=byte, skip=self.skip, **more)  # type: ignore[arg-type]
+        return Fault(action, self.command, protocol=self.protocol, point=point, byte=byte, skip=self.skip, only=self.only, **more)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +127,25 @@ class Operation:
         command: the command of it that is hit.
         call: makes it.
         right: raises :class:`AssertionError` where what it returned is not what the account holds.
-        applied: how often its effect is in the account, by the ledger; ``None``: it changes nothing.
+        applied: by the ledger, how often each of its effects happened, by UID or by name; ``None``: it changes nothing.
         prepare: what must be there before, after the world is open.
+        occupant: the call behind which it waits where it is queued, on the same connection; ``occupied`` is that one's command.
+        keepers: how many connections it needs: each may have a successor beside it.
+        afterwards: a call that works once the fault is over, if not a search in the INBOX.
+        protocol: whose connections are counted.
     """
 
     name: str
     command: str
     call: Callable[[World], Awaitable[Any]]
     right: Callable[[World, Any], None] = lambda _world, _result: None
-    applied: Callable[[World], int] | None = None
+    applied: Callable[[World], dict[Any, int]] | None = None
     prepare: Callable[[World], Awaitable[None]] | None = None
+    occupant: Callable[[World], Awaitable[Any]] = lambda world: world.inbox.noop()  # type: ignore[no-any-return]  # noqa: E731
+    occupied: str = "NOOP"
+    keepers: int = 1
+    afterwards: Callable[[World], Awaitable[None]] | None = None
+    protocol: str = "imap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,9 +399,9 @@ async def _struck(case: Case, world: World) -> Verdict:
     start = loop.time()
     occupant = None
     if case.queued:
-        occupant = asyncio.create_task(world.inbox.noop(), name="occupant")
+        occupant = asyncio.create_task(_await(case.operation.occupant(world)), name="occupant")
         await asyncio.sleep(0)
-    world.caller = asyncio.create_task(_call(case.operation, world), name="call")
+    world.caller = asyncio.create_task(_await(case.operation.call(world)), name="call")
     done, _ = await asyncio.wait([world.caller], timeout=world.seconds(BY, 20.0))
     if not done:
         world.caller.cancel()
@@ -412,8 +423,8 @@ async def _struck(case: Case, world: World) -> Verdict:
     return verdict
 
 
-async def _call(operation: Operation, world: World) -> Any:
-    return await operation.call(world)
+async def _await(call: Awaitable[Any]) -> Any:
+    return await call
 
 
 async def _usable(case: Case, world: World, verdict: Verdict) -> None:
@@ -421,6 +432,10 @@ async def _usable(case: Case, world: World, verdict: Verdict) -> None:
     world.server.faults.clear()
     if verdict.error is not None:
         await asyncio.sleep(world.seconds(_OUTAGE, 0.4))
+    if case.operation.afterwards is not None:
+        async with asyncio.timeout(world.seconds(BY, 20.0)):
+            await case.operation.afterwards(world)
+        return
     wanted = world.account.deliver(message("afterwards"))
     inbox = world.inbox
     if case.first and verdict.outcome != "done":
@@ -441,9 +456,10 @@ def _judge(case: Case, world: World, verdict: Verdict) -> None:
     _truthful(case, world, verdict)
     # A session that the server does not see end, because it is deaf, counts with those that took its place.
     deaf = sum(fault.action in {"blackhole", "delay"} for fault in world.server.faults.hit)
-    if world.at_once() > 2 + deaf:
-        raise Violation(f"I8 {world.at_once()} sessions at once for one mailbox")
-    tries = len(world.connections())
+    at_once, most = world.at_once(case.operation.protocol), 1 + case.operation.keepers + deaf
+    if at_once > most:
+        raise Violation(f"I8 {at_once} sessions at once, expected {most} at most")
+    tries = len(world.connections(case.operation.protocol))
     if tries > 12:
         raise Violation(f"I8 {tries} connections for one fault")
     if world.fetched > 1 + case.tokens:
@@ -454,22 +470,25 @@ def _truthful(case: Case, world: World, verdict: Verdict) -> None:
     """I2 and I3, of calls that change something."""
     if case.operation.applied is None:
         return
-    count = case.operation.applied(world)
-    if count > 1:
-        raise Violation(f"I2 applied {count} times")
-    if verdict.outcome == "done" and count != 1:
-        raise Violation("I3 the call returned, and its effect is not there")
+    counts = case.operation.applied(world)
+    if any(count > 1 for count in counts.values()):
+        raise Violation(f"I2 applied more than once: {counts}")
+    if verdict.outcome == "done" and not all(counts.values()):
+        raise Violation(f"I3 the call returned, and its effect is not there: {counts}")
     if verdict.error is None:
         return
-    outcome = getattr(verdict.error, "outcome", None)
+    outcome, result = getattr(verdict.error, "outcome", None), getattr(verdict.error, "result", None)
     if outcome is None:
         raise Violation(f"I3 {verdict.outcome} says nothing of the outcome") from verdict.error
-    if outcome is Outcome.NOT_APPLIED and count:
-        raise Violation(f"I3 {verdict.outcome} says not applied, and it is") from verdict.error
-    if outcome is Outcome.APPLIED and not count:
-        raise Violation(f"I3 {verdict.outcome} says applied, and it is not") from verdict.error
     if outcome is Outcome.UNKNOWN and not case.ambiguous:
         raise Violation(f"I3 {verdict.outcome} does not know the outcome, which could be known") from verdict.error
+    # What is said of each of many counts for each; else the one outcome for all.
+    done = set(result.applied) if result is not None else set(counts) if outcome is Outcome.APPLIED else set()
+    not_done = set(result.unchanged) if result is not None else set(counts) if outcome is Outcome.NOT_APPLIED else set()
+    if lies := {what for what in not_done if counts.get(what)}:
+        raise Violation(f"I3 {verdict.outcome} says not applied, and it is: {lies}") from verdict.error
+    if lies := {what for what in done if not counts.get(what)}:
+        raise Violation(f"I3 {verdict.outcome} says applied, and it is not: {lies}") from verdict.error
 
 
 def no_secret(error: BaseException) -> None:
