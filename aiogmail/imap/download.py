@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from aiogmail.errors import CommandError, ProtocolError, StateError
+from aiogmail.errors import CommandError, GmailError, ProtocolError, StateError
 from aiogmail.ports import Effect, Runner
 
 from . import wire
@@ -257,8 +257,9 @@ class Download(AsyncIterator[bytes]):
             chunk = window.octets()
             if not self._described:
                 self._describe(window.row())
-        except BaseException:
-            self._drop(keep=0)
+        except GmailError as error:
+            if not error.connection_lost:  # else what came before that is of use on the next one
+                self._drop(keep=0)
             raise
         self._windows.popleft()
         is_short = len(chunk) != window.length and not window.is_cut
