@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from . import report, scaling, tokens
+from . import download, report, scaling, tokens
 from .rows import SPECS
 from .runner import CLIENTS, Plan, Row, measure
 
-CASES = (*SPECS, "scaling", "tokens")
+CASES = (*SPECS, "download", "scaling", "tokens")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{case} …", file=sys.stderr, flush=True)
         if case == "tokens":
             rows += tokens.measure(plan)
+        elif case == "download":
+            rows += download.measure(plan)
         elif case == "scaling":
             rows += scaling.measure(plan)
         else:

@@ -217,10 +217,14 @@ def _nesting() -> None:
         "alternative three": multipart("alternative", [leaf["plain"], leaf["html"], leaf["calendar"]]),
         "alternative html first": multipart("alternative", [leaf["html"], leaf["plain"]]),
         "signed": multipart("signed", [alternative, leaf["signature"]], params="; protocol=application/pgp-signature; micalg=pgp-sha256"),
-        "report": multipart("report", [leaf["plain"], leaf["disposition"], leaf["message"]], params="; report-type=disposition-notification"),
+        "report": multipart(
+            "report", [leaf["plain"], leaf["disposition"], leaf["message"]], params="; report-type=disposition-notification"
+        ),
         "parallel": multipart("parallel", [leaf["plain"], leaf["image"]]),
         "unknown subtype": multipart("x-strange", [leaf["plain"], leaf["pdf"]]),
-        "digest": multipart("digest", [b"\r\nFrom: a@x.example\r\nSubject: one\r\n\r\nfirst\r\n", b"Content-Type: text/plain\r\n\r\ntext\r\n"]),
+        "digest": multipart(
+            "digest", [b"\r\nFrom: a@x.example\r\nSubject: one\r\n\r\nfirst\r\n", b"Content-Type: text/plain\r\n\r\ntext\r\n"]
+        ),
         "one part": multipart("mixed", [leaf["plain"]]),
         "form-data": multipart("form-data", [b'Content-Disposition: form-data; name="a"\r\n\r\n1\r\n']),
         "only attachments": multipart("mixed", [leaf["pdf"], leaf["image"]]),
@@ -311,12 +315,15 @@ BAD_FILENAMES = {
 def _filenames() -> None:
     for table, into in ((FILENAMES, WELL_FORMED), (BAD_FILENAMES, MALFORMED)):
         for name, disposition in table.items():
-            part = b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: %b\r\n\r\nJVBERi0=\r\n" % crlf(disposition)
+            part = (
+                b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: %b\r\n\r\nJVBERi0=\r\n"
+                % crlf(disposition)
+            )
             into[f"filename {name}"] = message("Content-Type: multipart/mixed; boundary=b\n", body=joined(b"b", [LEAVES["plain"], part]))
             old = disposition.replace("filename", "name").partition(";")[2] or " x=y"
             part = b"Content-Type: application/pdf;%b\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERi0=\r\n" % crlf(old)
             into[f"name {name}"] = message("Content-Type: multipart/mixed; boundary=b\n", body=joined(b"b", [LEAVES["plain"], part]))
-    part = b"Content-Type: application/pdf; name=\"R\xe9sum\xe9.pdf\"\r\n\r\nx\r\n"
+    part = b'Content-Type: application/pdf; name="R\xe9sum\xe9.pdf"\r\n\r\nx\r\n'
     MALFORMED["filename latin-1"] = message("Content-Type: multipart/mixed; boundary=b\n", body=joined(b"b", [LEAVES["plain"], part]))
 
 
@@ -333,7 +340,9 @@ def _composed() -> None:
             if number % 3 == 0:
                 made.get_payload()[1].add_related(bytes(range(256)), "image", "gif", cid="<gif@x>")
         for size in range(number % 4):
-            made.add_attachment(bytes(range(256)) * size * 40, maintype="application", subtype="octet-stream", filename=f"Anhang {size} ü.bin")
+            made.add_attachment(
+                bytes(range(256)) * size * 40, maintype="application", subtype="octet-stream", filename=f"Anhang {size} ü.bin"
+            )
         WELL_FORMED[f"composed {number}"] = made.as_bytes(policy=SMTP)
 
 
@@ -364,7 +373,10 @@ def _malformed() -> None:
     add["inner not closed"] = message(kind, body=joined(b"b", [multipart_with(b"c", [leaf["plain"]]).replace(b"--c--", b""), leaf["pdf"]]))
     add["multipart in base64"] = message(kind + "Content-Transfer-Encoding: base64\n", body=base64.encodebytes(mixed))
     add["message in base64"] = message(
-        kind, body=joined(b"b", [leaf["plain"], b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogeA0KDQp5DQo=\r\n"])
+        kind,
+        body=joined(
+            b"b", [leaf["plain"], b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogeA0KDQp5DQo=\r\n"]
+        ),
     )
     add["message empty"] = message(kind, body=joined(b"b", [b"Content-Type: message/rfc822\r\n\r\n"]))
     add["part header only"] = message(kind, body=b"--b\r\nContent-Type: text/html\r\n--b--\r\n")
@@ -384,7 +396,21 @@ def _malformed() -> None:
         "many parameters": "text/plain; " + "; ".join(f"p{number}=v" for number in range(2000)),
     }.items():
         add[f"type {name}"] = message(f"Content-Type: {value}\n", body=b"body\r\n")
-    for charset in ("x-none", "", '""', "utf-8-with-more", "base64", "unicode_escape", "idna", "undefined", "punycode", "none", "8bit", "ansi", "utf8"):
+    for charset in (
+        "x-none",
+        "",
+        '""',
+        "utf-8-with-more",
+        "base64",
+        "unicode_escape",
+        "idna",
+        "undefined",
+        "punycode",
+        "none",
+        "8bit",
+        "ansi",
+        "utf8",
+    ):
         add[f"charset {charset or 'missing'}"] = message(plain % (charset, "8bit"), body="Grüße\r\n".encode())
     for charset, octets in {
         "us-ascii": "Grüße".encode("latin-1"),
@@ -438,7 +464,7 @@ def _malformed() -> None:
         "folded first": b" folded\nSubject: y\n",
         "blank fold": b"Subject: a\n \n b\n",
         "many recipients": b"To: " + b", ".join(b"p%d@example.com" % number for number in range(3000)) + b"\n",
-        "addresses": b"From: <>, @, a@, @b, <<x@y>>, \"open <a@b>, (comment\nTo: ;;,,\n",
+        "addresses": b'From: <>, @, a@, @b, <<x@y>>, "open <a@b>, (comment\nTo: ;;,,\n',
         "groups": b"To: undisclosed-recipients:;\nCc: Team: a@example.com, b@example.com;, c@example.com\n",
         "nested groups": b"To: a:b:c@d;;\n",
         "encoded address": b"From: =?utf-8?q?a=40b=2Ec?=\nTo: =?utf-8?q?x?=@example.com\n",

@@ -64,7 +64,11 @@ def reference(raw):
         "text": "" if bodies[0] is None else bodies[0].get_content(),
         "html": "" if bodies[1] is None else bodies[1].get_content(),
         "attachments": [
-            (part.get_filename() or "", part.get_content_type(), None if part.get_content_maintype() == "message" else part.get_payload(decode=True))
+            (
+                part.get_filename() or "",
+                part.get_content_type(),
+                None if part.get_content_maintype() == "message" else part.get_payload(decode=True),
+            )
             for part in leaves(message)
             if part not in bodies
         ],
