@@ -114,10 +114,14 @@ async def _run(port: int, token: str, meter: Meter) -> dict[str, Any]:
 
     settings = replace(Settings(), imap=Endpoint("127.0.0.1", port, security="plaintext"))
     sha1 = hashlib.sha1()
-    async with Gmail(ADDRESS, TokenProvider(fetch), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
-        async with meter.timed_loop(), inbox.download(1, "2") as chunks:
-            async for chunk in chunks:
-                sha1.update(chunk)
+    async with (
+        Gmail(ADDRESS, TokenProvider(fetch), settings=settings) as gmail,
+        gmail.mailbox("INBOX") as inbox,
+        meter.timed_loop(),
+        inbox.download(1, "2") as chunks,
+    ):
+        async for chunk in chunks:
+            sha1.update(chunk)
     return {
         "seconds": meter.seconds,
         "digest": sha1.hexdigest(),
