@@ -99,13 +99,11 @@ class Look:
     async def _compare_flags(self, session: ImapSession, cursor: Cursor) -> Comparison:
         """Without CONDSTORE: every UID and all flags are asked for, and kept in memory. The first time nothing is known of the flags."""
         current = await _everything(session)
-        before, self._flags = self._flags, {}
-        changed: list[int] = []
+        before, now = self._flags, dict[int, frozenset[str]]()
         for window in current.batches(_FLAGS_AT_ONCE):
-            for uid, flags in (await _flags_of(session, window)).items():
-                if before is not None and uid in cursor.uids and before.get(uid, flags) != flags:
-                    changed.append(uid)
-                self._flags[uid] = flags
+            now.update(await _flags_of(session, window))
+        self._flags = now
+        changed = [uid for uid, flags in now.items() if uid in cursor.uids and before.get(uid, flags) != flags] if before else []
         return Comparison(0, 0, cursor.uids - current, UidSet(changed), current - cursor.uids, 0, {})
 
 
