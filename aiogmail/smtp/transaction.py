@@ -29,7 +29,7 @@ from aiogmail.errors import (
 from aiogmail.ports import Outcome
 
 from .connection import Exchange, SmtpConnection
-from .failures import reply_error
+from .failures import CLOSING, farewell, reply_error
 from .models import Letter
 from .wire import Reply, command
 
@@ -213,6 +213,11 @@ class _Transaction:
         data = replies[len(recipients) + 1] if len(replies) > len(recipients) + 1 else None
         # A 354 asks for a body, whatever was said before it; without one the connection is of no use.
         self._in_body = data is not None and data.code == 354
+        strange = [reply for reply in replies[: len(recipients) + 1] if reply.code // 100 == 3]
+        if strange or (data is not None and data.code != 354 and data.is_positive):
+            misled = ProtocolError(f"{name}: no answer to what was asked: {(strange or [data])[0]}")
+            self._connection.fail(misled)
+            raise misled
         if replies[0].code // 100 != 2:
             raise reply_error(name, "MAIL", replies[0], taken=taken)
         answers = replies[1 : len(recipients) + 1]
@@ -319,13 +324,18 @@ class _Transaction:
         except BaseException as error:
             connection.fail(Disconnected(f"{connection.name}: given up while the server decided on a message: {type(error).__name__}"))
             raise
+        if reply.code == CLOSING or reply.enhanced == "4.4.2":
+            # It is about the connection, not about the message, which the server may have taken before it had to close.
+            doubt = farewell(connection.name, reply, taken=connection.taken)
+            doubt.outcome, doubt.stage = Outcome.UNKNOWN, "reply"
+            raise doubt
         if reply.code >= 400:
             raise reply_error(connection.name, "reply", reply, taken=connection.taken)
         if reply.code // 100 != 2 or reply.enhanced.startswith("2.1."):
             # The second is the answer to another command, an address: the replies are no longer those that were asked for.
-            doubt = ProtocolError(f"{connection.name}: no answer to a message: {reply}", outcome=Outcome.UNKNOWN, stage="reply")
-            connection.fail(doubt)
-            raise doubt
+            misled = ProtocolError(f"{connection.name}: no answer to a message: {reply}", outcome=Outcome.UNKNOWN, stage="reply")
+            connection.fail(misled)
+            raise misled
         connection.taken += 1
         return Accepted(reply, self._told)
 
