@@ -173,7 +173,7 @@ class _Transaction:
         if not self._chunking:
             lines.append(b"DATA\r\n")
         if "PIPELINING" in self._extensions:
-            exchange = self._connection.request(b"".join(lines), "MAIL", len(lines))
+            exchange = self._connection.request(b"".join(lines), "envelope", len(lines))
             try:
                 return await exchange.done
             finally:
@@ -213,11 +213,12 @@ class _Transaction:
         data = replies[len(recipients) + 1] if len(replies) > len(recipients) + 1 else None
         # A 354 asks for a body, whatever was said before it; without one the connection is of no use.
         self._in_body = data is not None and data.code == 354
-        strange = [reply for reply in replies[: len(recipients) + 1] if reply.code // 100 == 3]
-        if strange or (data is not None and data.code != 354 and data.is_positive):
-            misled = ProtocolError(f"{name}: no answer to what was asked: {(strange or [data])[0]}")
-            self._connection.fail(misled)
-            raise misled
+        for number, reply in enumerate(replies):
+            is_strange = reply.code // 100 == 3 if number <= len(recipients) else reply.is_positive and reply.code != 354
+            if is_strange:
+                misled = ProtocolError(f"{name}: no answer to what was asked: {reply}")
+                self._connection.fail(misled)
+                raise misled
         if replies[0].code // 100 != 2:
             raise reply_error(name, "MAIL", replies[0], taken=taken)
         answers = replies[1 : len(recipients) + 1]
@@ -296,7 +297,7 @@ class _Transaction:
 
     def not_sent(self, error: GmailError) -> Exchange | None:
         """It failed before its last octet: say so, and leave the connection clean, or not at all. The RSET, if one was written."""
-        error.outcome, error.stage = Outcome.NOT_APPLIED, self.stage if error.stage in (None, "MAIL", "reply") else error.stage
+        error.outcome, error.stage = Outcome.NOT_APPLIED, self.stage if error.stage in (None, "envelope", "reply") else error.stage
         connection = self._connection
         if connection.closed.done():
             error.connection_lost = True
