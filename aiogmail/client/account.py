@@ -308,7 +308,9 @@ class Gmail(Listing):
         if self._sender is None:
             size = self.settings.limits.smtp_connections
             settler = SentSettler(self._imap, self._keep)
-            self._sender = Sender(self.address, Lanes(self._keep_smtp, size), settler, self.settings.clock, size)
+            self._sender = Sender(
+                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
+            )
         return self._sender
 
     def _keep_smtp(self) -> Keeper[SmtpSession]:
