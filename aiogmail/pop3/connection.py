@@ -104,6 +104,7 @@ class Connection(asyncio.Protocol):
         closed: done with the reason once the connection is gone.
         greeting: done with the greeting, or failed with why there was none.
         depth: commands on the wire at once: 1 until the server is known to take more.
+        on_closed: called once with the reason, at the moment the connection is gone.
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits, timeouts: Timeouts) -> None:
@@ -112,6 +113,7 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[GmailError] = loop.create_future()
         self.greeting: asyncio.Future[Status] = loop.create_future()
         self.depth = 1
+        self.on_closed: Callable[[GmailError], None] = _ignored
         self._timeouts = timeouts
         self._buffer_limit = limits.buffer
         self._queue_limit = limits.queue
@@ -175,7 +177,10 @@ class Connection(asyncio.Protocol):
                 return
         if self._parser.error is not None:
             self.fail(type(self._parser.error)(f"{self.name}: {self._parser.error}"))
-        elif self._waiting:
+            return
+        if self._on_wire and self._on_wire[0].status is not None:
+            self._watch_by(self._arrived + self._timeouts.progress)
+        if self._waiting:
             self._write_waiting()
 
     def eof_received(self) -> bool:
@@ -292,11 +297,15 @@ class Connection(asyncio.Protocol):
         """Another reply is the next to come."""
         self._begun = self._arrived = self._loop.time()
         patience = self._on_wire[0].patience
-        if self._watchdog is not None and patience is not None and self._watchdog.when() > self._begun + patience:
+        self._watch_by(self._begun + (self._timeouts.first_byte if patience is None else patience))
+
+    def _watch_by(self, when: float) -> None:
+        """Look then at the latest."""
+        if self._watchdog is not None:
+            if self._watchdog.when() <= when:
+                return
             self._watchdog.cancel()
-            self._watchdog = None
-        if self._watchdog is None:
-            self._watch()
+        self._watch()
 
     def _watch(self) -> None:
         """Look again when the reply that is due may be overdue. One timer serves all replies."""
@@ -359,6 +368,7 @@ class Connection(asyncio.Protocol):
             return
         log.debug("%s: %s", self.name, error)
         self.closed.set_result(error)
+        self.on_closed(error)
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
@@ -373,6 +383,10 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         for exchange in exchanges:
             exchange.fail(error)
+
+
+def _ignored(error: GmailError) -> None:
+    """Nobody has asked to be told."""
 
 
 def _connect_failed(where: str, error: BaseException, within: float) -> GmailError | None:

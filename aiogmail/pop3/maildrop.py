@@ -386,6 +386,10 @@ class Maildrop:
         """How many messages to retrieve before they are committed; ``None``: as many as there are."""
         return self._batch
 
+    def is_noted(self, uidl: str) -> bool:
+        """Whether somebody has this message, and it is not popped yet."""
+        return uidl in self._journal
+
     def note(self, uidl: str) -> None:
         """The journal: somebody has this message; it is to be popped."""
         self._journal[uidl] = None

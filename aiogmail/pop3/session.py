@@ -57,7 +57,7 @@ class Pop3Session:
         self._numbers: dict[str, int] = {}
         self._quit: Exchange | None = None
         self._closed: asyncio.Future[GmailError] = asyncio.get_running_loop().create_future()
-        connection.closed.add_done_callback(self._connection_closed)
+        connection.on_closed = self._connection_closed
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 
@@ -217,10 +217,10 @@ class Pop3Session:
         """Done with the reason once the session is over."""
         return self._closed
 
-    def _connection_closed(self, closed: asyncio.Future[GmailError]) -> None:
+    def _connection_closed(self, reason: GmailError) -> None:
         # After QUIT the server closes, as it should: whoever quit says when that is the end.
         if not self.has_quit and not self._closed.done():
-            self._closed.set_result(closed.result())
+            self._closed.set_result(reason)
 
     def abort(self) -> None:
         """Drop the connection at once: nothing of this session is committed."""
