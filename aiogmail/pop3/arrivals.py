@@ -132,7 +132,7 @@ class Arrivals(AsyncIterator[PopMail]):
 
     def _ready(self) -> PopMail | None:
         """The next message, if it is here already."""
-        if not self._asked or not self._asked[0].exchange.has_come or not self._asked[0].exchange.future.result().ok:
+        if not self._asked or not self._asked[0].exchange.is_granted:
             return None
         mail = self._hand_over(self._asked[0])
         session = self._session
@@ -192,7 +192,7 @@ class Arrivals(AsyncIterator[PopMail]):
         """Another session: what has come stays, what was on its way is asked for anew, by its UIDL."""
         self._session = session
         kept: deque[_Asked] = deque()
-        while self._asked and self._asked[0].exchange.has_come:
+        while self._asked and self._asked[0].exchange.is_granted:
             kept.append(self._asked.popleft())
         for lost in self._asked:
             if lost.uidl not in session.sizes:

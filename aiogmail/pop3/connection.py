@@ -18,7 +18,7 @@ from aiogmail.errors import ConnectFailed, Disconnected, GmailError, ProtocolErr
 from aiogmail.settings import Endpoint, Limits, Timeouts
 
 from .failures import farewell
-from .wire import END, Challenge, Event, Expect, ReplyParser, Status
+from .wire import END, SEEMS, Challenge, Event, Expect, ReplyParser, Status
 
 __all__ = ["DEPTH", "Connection", "Exchange"]
 
@@ -77,10 +77,13 @@ class Exchange:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @property
-    def has_come(self) -> bool:
-        """Whether the whole reply is here, whatever it says."""
+    def is_granted(self) -> bool:
+        """Whether the whole reply is here, and it is ``+OK`` in earnest."""
         future = self.future
-        return future.done() and not future.cancelled() and future.exception() is None
+        if not future.done() or future.exception() is not None:
+            return False
+        status = future.result()
+        return status.ok and status.code != SEEMS
 
     def fail(self, error: GmailError) -> None:
         """It will not be answered any more."""
@@ -223,8 +226,8 @@ class Connection(asyncio.Protocol):
         try:
             await asyncio.wait([exchange.future])
         except asyncio.CancelledError:
-            if not exchange.future.done():
-                self.fail(Disconnected(f"{self.name}: {exchange.name} was cancelled"))
+            # Also where the reply is here already: whoever was to note what it changed is gone.
+            self.fail(Disconnected(f"{self.name}: {exchange.name} was cancelled"))
             raise
         error = exchange.future.exception()
         if error is not None:

@@ -102,6 +102,22 @@ async def test_commit_tells_what_is_gone_and_goes_on_with_a_new_session(server, 
         assert len(await pop.uidl()) == 3
 
 
+@on_emulator(5)
+async def test_calls_made_during_a_commit_are_answered_by_the_next_session(server, me, gmail):
+    async with gmail.pop3() as pop:
+        uidls = await pop.uidl()
+        await pop.delete(uidls[0])
+        server.faults.add(Fault("delay", "QUIT", "pop3", seconds=5.0))
+        committing = asyncio.create_task(pop.commit())
+        await asyncio.sleep(1.0)
+        calls = [asyncio.create_task(call) for call in (pop.stat(), pop.retrieve(uidls[1]), pop.delete(uidls[2]), pop.commit())]
+        assert (await calls[0]).count == 4
+        assert await calls[1] == letter(1)
+        await asyncio.gather(committing, *calls)
+        assert committing.result() == uidls[:1]
+    assert [stored.popped for stored in me.messages] == [True, True, True, False, False]
+
+
 @pytest.mark.parametrize("point", ["request", "reply"])
 @pytest.mark.parametrize("action", ["close", "reset", "blackhole", "mute"])
 def test_a_quit_whose_answer_was_lost_is_settled_by_the_next_listing(action, point):

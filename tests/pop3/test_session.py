@@ -443,7 +443,7 @@ def test_after_quit_nothing_more_is_said():
             await session.quit()
             assert session.has_quit
             assert not session.closed.done()
-            with pytest.raises(errors.StateError, match="being ended"):
+            with pytest.raises(errors.Disconnected, match="being ended"):
                 await session.noop()
             await session.aclose()
             assert session.closed.done()
