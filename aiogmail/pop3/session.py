@@ -276,6 +276,17 @@ class Pop3Session:
         """NOOP."""
         await self._simple("NOOP", "NOOP")
 
+    async def probe(self, seconds: float) -> None:
+        """Ask whether the server still answers: NOOP within so many seconds.
+
+        Raises:
+            TimedOut: it does not; the connection is dropped.
+            GmailError: the session is over.
+        """
+        exchange = Exchange("NOOP", b"NOOP", patience=seconds)
+        self.ask([exchange])
+        self._check(exchange, await self.connection.settle(exchange))
+
     async def reset(self) -> None:
         """RSET: nothing is marked for deletion any more."""
         await self._simple("RSET", "RSET")

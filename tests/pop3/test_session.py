@@ -293,6 +293,22 @@ def test_no_greeting_no_auth_and_no_answer_by_their_deadlines():
     scripted(test)
 
 
+def test_a_probe_is_answered_in_time_or_ends_the_session():
+    async def test(server):
+        async with opened(server) as session:
+            await session.probe(1.0)
+
+            async def silent(connection, words):
+                await connection.hang()
+
+            server.on("NOOP", silent)
+            with pytest.raises(errors.TimedOut):
+                await session.probe(0.1)
+            assert session.closed.done()
+
+    scripted(test)
+
+
 def test_a_body_must_make_progress():
     async def stall(connection, words):
         await connection.send(b"+OK\r\nhalf of")
