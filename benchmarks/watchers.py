@@ -222,7 +222,9 @@ async def measure(count: int, *, whole: bool = False, quiet: float = 10.0, renew
                 looks = (await server.ask("commands") - asked) / count
             finally:
                 await crowd.aclose()
-            renewal = await _renewal(server, tokens, replace(settings, timeouts=Timeouts(idle_renew=renewing / 3)), whole, min(count, 200), renewing)
+            renewal = await _renewal(
+                server, tokens, replace(settings, timeouts=Timeouts(idle_renew=renewing / 3)), whole, min(count, 200), renewing
+            )
     renewals = renewal * count / settings.timeouts.idle_renew * (1 if not whole else settings.timeouts.idle_renew / 60.0)
     return Figures(
         count=count,
