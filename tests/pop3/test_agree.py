@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from aiogmail import Gmail
-from aiogmail.testing import GmailEmulator, Shape, memory
+from aiogmail.testing import GmailEmulator, Shape, transport
 from tests.pop3.support import ME, letter, on_emulator
 from tests.support.aio import run
 
@@ -66,7 +66,7 @@ def test_poplib_and_curl_and_the_model_agree_with_us(monkeypatch, tmp_path):
 
 def test_two_hundred_messages_at_forty_milliseconds_take_ten_round_trips_at_most(monkeypatch):
     """poplib takes 200 for the messages alone. What the client waits for is counted, not how fast a TCP window opens."""
-    monkeypatch.setattr(memory, "_KERNEL", 4 * 1024 * 1024)
+    monkeypatch.setattr(transport, "_KERNEL", 4 * 1024 * 1024)
 
     @on_emulator(200, size=3900)
     async def test(server, me, gmail):
