@@ -111,7 +111,7 @@ async def test_calls_made_during_a_commit_are_answered_by_the_next_session(serve
         committing = asyncio.create_task(pop.commit())
         await asyncio.sleep(1.0)
         calls = [asyncio.create_task(call) for call in (pop.stat(), pop.retrieve(uidls[1]), pop.delete(uidls[2]), pop.commit())]
-        assert (await calls[0]).count == 4
+        assert (await calls[0]).count in {3, 4}  # before or behind the second deletion: they were called at the same time
         assert await calls[1] == letter(1)
         await asyncio.gather(committing, *calls)
         assert committing.result() == uidls[:1]
