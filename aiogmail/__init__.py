@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail, ImapClient
+from .client import Gmail, ImapClient, Pop3Client, SendReport, SendStream, SmtpClient
 from .errors import (
     AccessDenied,
     AuthError,
@@ -46,11 +46,13 @@ from .errors import (
     TransportError,
     Unavailable,
 )
+from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
 from .imap.download import Download
 from .imap.fetch import FetchStream
+from .imap.labels import Label
 from .imap.mailbox import Mailbox
-from .imap.models import Address, Envelope, Message
+from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
 from .oauth import (
@@ -70,9 +72,14 @@ from .oauth import (
     login,
     revoke,
 )
+from .pop3.arrivals import Arrivals
+from .pop3.download import PopDownload
+from .pop3.maildrop import Maildrop
+from .pop3.models import PopMail, PopStat
 from .ports import Effect, Outcome
 from .secret import Secret
-from .settings import Endpoint, Limits, Settings, Timeouts
+from .settings import Budget, Endpoint, Limits, Settings, Timeouts
+from .smtp import SendResult
 
 __version__ = "0.1.0"
 
@@ -82,7 +89,11 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrivals",
     "AuthError",
+    "BodyPart",
+    "Budget",
+    "ChangeResult",
     "CommandError",
     "ConfigurationError",
     "Conflict",
@@ -97,8 +108,10 @@ __all__ = [
     "Gmail",
     "GmailError",
     "GoogleAuthCredentials",
+    "Headers",
     "ImapClient",
     "KeyringTokenStore",
+    "Label",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
@@ -106,6 +119,7 @@ __all__ = [
     "MailboxChanged",
     "MailboxNotFound",
     "MailboxState",
+    "Maildrop",
     "MemoryTokenStore",
     "Message",
     "MessageTooLarge",
@@ -114,16 +128,24 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "OverQuota",
+    "Pop3Client",
+    "PopDownload",
+    "PopMail",
+    "PopStat",
     "ProtocolError",
     "Q",
     "Query",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",
+    "SendReport",
+    "SendResult",
+    "SendStream",
     "SendingLimitReached",
     "ServiceAccountCredentials",
     "SessionExpired",
     "Settings",
+    "SmtpClient",
     "StateError",
     "Throttled",
     "TimedOut",

@@ -138,7 +138,7 @@ async def _say_stored(session: ImapSession, targets: list[Target], what: str, si
             if session.channel.wants_drain:
                 await session.channel.drain()
     session.tell_news(expunges=uid or expunged)
-    text = f"[MODIFIED {compress(modified)}] (Success)" if modified else "Success"
+    text = session.account.behaviour.modified_text.format(uids=compress(modified)) if modified else "Success"
     await session.finish("OK", text)
 
 
@@ -166,9 +166,10 @@ async def copy(session: ImapSession, args: Args, uid: bool) -> None:
     args.end()
     target = _destination(session, name)
     targets = _targets(session, chosen, uid)
+    told = [(one, message) for _, one, message in targets if session.account.behaviour.copyuid_on_repeat or message not in target]
     for _, _, message in targets:
         session.account.copy(message, target)
-    await session.ok(_copyuid(target, [one for _, one, _ in targets], [message for *_, message in targets]))
+    await session.ok(_copyuid(target, [one for one, _ in told], [message for _, message in told]))
 
 
 async def move(session: ImapSession, args: Args, uid: bool) -> None:
