@@ -48,13 +48,17 @@ from .errors import (
 )
 from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.cursor import Cursor
+from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
+from .imap.events import Arrived, Changed, Event, Gone, MailboxReset
 from .imap.fetch import FetchStream
 from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
+from .imap.watch import Watch
 from .oauth import (
     AppPassword,
     FileTokenStore,
@@ -90,23 +94,28 @@ __all__ = [
     "Address",
     "AppPassword",
     "Arrivals",
+    "Arrived",
     "AuthError",
     "BodyPart",
     "Budget",
     "ChangeResult",
+    "Changed",
     "CommandError",
     "ConfigurationError",
     "Conflict",
     "ConnectFailed",
+    "Cursor",
     "Disconnected",
     "Download",
     "Effect",
     "Endpoint",
     "Envelope",
+    "Event",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
     "GmailError",
+    "Gone",
     "GoogleAuthCredentials",
     "Headers",
     "ImapClient",
@@ -117,7 +126,10 @@ __all__ = [
     "LoginRequired",
     "Mailbox",
     "MailboxChanged",
+    "MailboxCounts",
+    "MailboxInfo",
     "MailboxNotFound",
+    "MailboxReset",
     "MailboxState",
     "Maildrop",
     "MemoryTokenStore",
@@ -135,6 +147,7 @@ __all__ = [
     "ProtocolError",
     "Q",
     "Query",
+    "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",
@@ -161,6 +174,7 @@ __all__ = [
     "UidSet",
     "Unavailable",
     "UserCredentials",
+    "Watch",
     "__version__",
     "login",
     "revoke",

@@ -199,7 +199,7 @@ def _raw(count: int, port: int, meter: Meter) -> dict[str, int]:
 def _poplib(count: int, port: int, meter: Meter) -> dict[str, int]:
     hashes = Hashes()
     client = poplib.POP3("127.0.0.1", port)
-    client._shortcmd("AUTH XOAUTH2 eA==")  # type: ignore[attr-defined]  # noqa: SLF001  poplib has no public way to say a command by itself
+    client._shortcmd("AUTH XOAUTH2 eA==")  # type: ignore[attr-defined]  # noqa: SLF001  it has no AUTH of its own
     client.uidl()
     with meter.timed():
         for number in range(1, count + 1):

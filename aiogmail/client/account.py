@@ -13,8 +13,11 @@ from typing import Self, TypeVar
 
 from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.imap.cursor import Cursor
+from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
+from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.pop3.maildrop import Maildrop
 from aiogmail.pop3.session import Pop3Session
@@ -27,9 +30,11 @@ from aiogmail.supervisor.supervisor import Session
 
 from .arguments import check_client, check_recent
 from .lanes import Lanes
+from .listing import Listing
 from .outbox import SendStream
 from .sending import OnUnknown, Options, Sender
 from .sent import SentSettler
+from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
@@ -37,7 +42,7 @@ __all__ = ["Gmail"]
 S = TypeVar("S", bound=Session)
 
 
-class Gmail:
+class Gmail(Listing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -69,6 +74,7 @@ class Gmail:
         self._events = Events()
         self._sender: Sender | None = None
         self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
+        self._shared = Shared(lambda: self._keep("account")(self._imap))
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -97,7 +103,7 @@ class Gmail:
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            closing = [mailbox.aclose(timeout) for mailbox in self._mailboxes]
+            closing = [self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
             closing += [maildrop.aclose(timeout) for maildrop in self._maildrops]
             if self._sender is not None:
                 closing.append(self._sender.aclose(timeout))
@@ -121,9 +127,29 @@ class Gmail:
             StateError: the account is not open.
         """
         self._check_open()
-        mailbox = Mailbox(name, readonly=readonly, connect=self._imap, keep=self._keep(name), limits=self.settings.limits)
-        self._mailboxes.add(mailbox)
-        return mailbox
+        return self._mailbox(name, readonly)
+
+    def watch(self, cursor: Cursor | None = None, *, poll: float | None = 60.0) -> Watch:
+        r"""What happens in the whole account: every message outside Spam and Trash, wherever it is, with its labels.
+
+        It watches All Mail, on a connection of its own, which is opened when it is entered or first asked and closed with it. What goes to
+        Trash or Spam is told as gone, what comes back from there as arrived (under another UID, with the same ``gmail_id``): watch
+        ``gmail.mailbox(…)`` of those two as well if what is in them matters. UIDs are All Mail's: ``watch.mailbox`` takes them.
+
+        Args:
+            cursor: as in :meth:`Mailbox.watch <aiogmail.Mailbox.watch>`, of a watch of a whole account.
+            poll: seconds after which Gmail is asked even though it told nothing: it does not tell by itself of labels that change. A
+                minute by default; ``None`` leaves it at ``Timeouts.idle_renew``.
+
+        Raises:
+            ConfigurationError: no cursor, or one of another account or mailbox.
+            StateError: the account is not open.
+            MailboxNotFound: once it runs: All Mail is hidden; let Gmail's settings show it in IMAP.
+        """
+        self._check_open()
+        started = check_watch(cursor, poll, self.address, ALL_MAIL)
+        mailbox = self._mailbox("[Gmail]/All Mail", readonly=False, find=find_all_mail)
+        return Watch(mailbox, started, account=self.address, name=ALL_MAIL, poll=poll, owned=True)
 
     def events(self) -> EventStream:
         """What happens to the account's connections from now on: connected, expiring, rotated, lost, replayed, throttled, failed.
@@ -240,7 +266,25 @@ class Gmail:
         self._maildrops.add(maildrop)
         return maildrop
 
+    def _directory(self) -> Directory:
+        self._check_open()
+        return Directory(self._shared)
+
     # -- wiring ------------------------------------------------------------------------------------------------------------
+
+    def _mailbox(self, name: str, readonly: bool, find: Callable[[ImapSession], Awaitable[str]] | None = None) -> Mailbox:
+        mailbox = Mailbox(
+            name,
+            readonly=readonly,
+            connect=self._imap,
+            keep=self._keep(name),
+            limits=self.settings.limits,
+            timeouts=self.settings.timeouts,
+            account=self.address,
+            find=find,
+        )
+        self._mailboxes.add(mailbox)
+        return mailbox
 
     def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
         return functools.partial(self._supervised, mailbox)
@@ -264,7 +308,9 @@ class Gmail:
         if self._sender is None:
             size = self.settings.limits.smtp_connections
             settler = SentSettler(self._imap, self._keep)
-            self._sender = Sender(self.address, Lanes(self._keep_smtp, size), settler, self.settings.clock, size)
+            self._sender = Sender(
+                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
+            )
         return self._sender
 
     def _keep_smtp(self) -> Keeper[SmtpSession]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from aiogmail.errors import CommandError, GmailError, StateError
 from aiogmail.ports import Effect, Keeper
 from aiogmail.smtp import SmtpSession
+from aiogmail.supervisor.policy import may_reopen
 
 __all__ = ["Lanes"]
 
@@ -18,7 +19,7 @@ DEPTH = 2
 """Messages on a connection at once: one whose end is on its way, and one whose envelope follows it."""
 _IDLE = 240.0
 """Gmail ends a connection that is silent for some minutes: it is left before that."""
-_REST = 30.0
+_REST = 10.0
 
 
 class _Lane:
@@ -39,10 +40,13 @@ class Lanes:
     Args:
         make: makes what keeps one session open.
         size: how many at most.
+        recover: seconds to wait out a server that has no place for us, once it has had one.
     """
 
-    def __init__(self, make: Callable[[], Keeper[SmtpSession]], size: int) -> None:
+    def __init__(self, make: Callable[[], Keeper[SmtpSession]], size: int, recover: float) -> None:
         self._make = make
+        self._recover = recover
+        self._was_open = False
         self._lanes = [_Lane() for _ in range(size)]
         self._room = asyncio.Semaphore(size * DEPTH)
         self._closed = False
@@ -83,9 +87,11 @@ class Lanes:
     async def _take(self) -> tuple[_Lane, Keeper[SmtpSession]]:
         """A lane with an open connection, loaded by one more.
 
-        A lane that cannot be opened now (too many logins) rests, while there is another that is open.
+        A lane that cannot be opened now (too many logins) rests, while there is another that is open; where there is none, it is
+        waited for, unless none was open ever.
         """
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._recover
         while True:
             usable = [lane for lane in self._lanes if lane.rest_until <= loop.time()] or self._lanes[:1]
             lane = min(usable, key=lambda lane: (lane.load, lane.keeper is None))
@@ -97,10 +103,12 @@ class Lanes:
             except GmailError as error:
                 self._give_back(lane)
                 others = any(other.keeper is not None for other in self._lanes if other is not lane)
-                if self._closed or not error.retryable or not others:
+                pause = (error.retry_after if isinstance(error, CommandError) else None) or _REST
+                if self._closed or not may_reopen(error) or not (others or (self._was_open and loop.time() + pause < deadline)):
                     raise
-                pause = error.retry_after if isinstance(error, CommandError) else None
-                lane.rest_until = loop.time() + (pause or _REST)
+                lane.rest_until = loop.time() + pause
+                if not others:
+                    await asyncio.sleep(pause)
             except BaseException:
                 self._give_back(lane)
                 raise
@@ -116,7 +124,7 @@ class Lanes:
                 except StateError:
                     await keeper.aclose()
                     raise
-                lane.keeper = keeper
+                lane.keeper, self._was_open = keeper, True
             return lane.keeper
 
     def _check_open(self) -> None:

@@ -92,7 +92,7 @@ class SendStream:
             task = self._ready()
             if task is not None:
                 return self._report(task)
-            waits: list[asyncio.Task[Any]] = list(self._tasks)
+            waits: list[asyncio.Task[Any]] = [task for task in self._tasks if not task.done()]
             if self._pulling is not None:
                 waits.append(self._pulling)
             if not waits:

@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
 
-from aiogmail.errors import CommandError, GmailError, MailboxNotFound, StateError
+from aiogmail.errors import CommandError, GmailError, MailboxNotFound
 from aiogmail.imap.commands import List, Noop, UidSearch, reply_name
 from aiogmail.imap.commands.since import RowsFrom
 from aiogmail.imap.lookup import fetch_rows, pauses
@@ -62,6 +61,9 @@ class Verdict:
     evidence: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+_CLOSED = Verdict(Outcome.UNKNOWN, {"lookup": "the account was closed"})
+
+
 class NobodyToAsk:
     """The :class:`~aiogmail.ports.Settler` of a client that has no IMAP side."""
 
@@ -88,7 +90,7 @@ class SentSettler:
         self._opening = asyncio.Lock()
         self._names: dict[str, str] = {}
         self._closed = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Verdict]] = set()
 
     async def settle(self, operation: Lost, timeout: float) -> Verdict:
         """Look for it for ``timeout`` seconds; 0: one look.
@@ -97,25 +99,39 @@ class SentSettler:
         """
         if not operation.knowable:
             return Verdict(Outcome.UNKNOWN, {"lookup": "another part of this message has been taken: a copy in Sent says nothing"})
+        if self._closed:
+            return _CLOSED
+        task = asyncio.get_running_loop().create_task(self._settle(operation, timeout), name="aiogmail: looking for a sent message")
+        self._tasks.add(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+            self._tasks.discard(task)
+        return _CLOSED if task.cancelled() else task.result()
+
+    async def aclose(self) -> None:
+        """Nothing is looked up any more: who waits for a verdict gets ``UNKNOWN``. What is open is closed."""
+        self._closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _settle(self, operation: Lost, timeout: float) -> Verdict:
         evidence: dict[str, str] = {}
+        found = False
         try:
             async with asyncio.timeout(timeout + _GRACE):
                 found = await self._in_sent(operation, timeout, evidence) or await self._in_all(operation, evidence)
-        except TimeoutError as error:
-            evidence["lookup"] = f"not done within {timeout + _GRACE:g} s"
-            if isinstance(error, GmailError):
-                evidence["lookup"] = str(error)
-            found = False
         except GmailError as error:
             evidence["lookup"] = str(error)
-            found = False
+        except TimeoutError:
+            evidence["lookup"] = f"not done within {timeout + _GRACE:g} s"
         return Verdict(Outcome.APPLIED if found else Outcome.UNKNOWN, MappingProxyType(evidence))
-
-    async def aclose(self) -> None:
-        """Nothing is looked up any more; what is open is closed."""
-        self._closed = True
-        for keeper, _ in list(self._open.values()):
-            await keeper.aclose()
 
     async def _in_sent(self, operation: Lost, timeout: float, evidence: dict[str, str]) -> bool:
         first = 0
@@ -157,8 +173,6 @@ class SentSettler:
     async def _mailbox(self, use: str) -> AsyncIterator[Keeper[ImapSession]]:
         """A session with the mailbox of this special use selected; those who look at the same time share it."""
         async with self._opening:
-            if self._closed:
-                raise StateError("the account is closed")
             if use not in self._open:
                 keeper = self._keep(use.removeprefix("\\"))(lambda: self._select(use))
                 await keeper.open()

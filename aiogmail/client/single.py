@@ -166,7 +166,7 @@ class SmtpClient:
                 timeouts=self.settings.timeouts,
             )
 
-        sender = Sender(self.address, Lanes(make, 1), NobodyToAsk(), self.settings.clock, 1)
+        sender = Sender(self.address, Lanes(make, 1, self.settings.timeouts.recover), NobodyToAsk(), self.settings.clock, 1)
         try:
             await sender.open()
         except BaseException:

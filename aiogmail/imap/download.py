@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from aiogmail.errors import CommandError, ProtocolError, StateError
+from aiogmail.errors import CommandError, GmailError, ProtocolError, StateError
 from aiogmail.ports import Effect, Runner
 
 from . import wire
@@ -29,6 +29,8 @@ _AHEAD = 2
 """Windows on the way, or waiting here, at once: while one is consumed the next arrives."""
 _LEAST = 64 * 1024
 """Where connections are cut again and again windows become no smaller than this."""
+_PIECE = 256 * 1024
+"""So much is decoded at once: the loop must not stand still for long."""
 _FAREWELL = re.compile(rb"(?:\r\n|\r)?(?:\*(?: (?:B(?:Y(?:E.*)?)?)?)?)?\Z", re.DOTALL)
 """A server that ends a session may say so in the middle of a literal. What looks like it, or its beginning, is fetched again."""
 _LONGEST_FAREWELL = 1000
@@ -84,6 +86,10 @@ class Download(AsyncIterator[bytes]):
         self._offset = 0
         self._size: int | None = None
         self._announcement: tuple[str, ...] = ()
+        self._encoded = b""
+        """Octets received and not handed on yet."""
+        self._place = 0
+        self._is_last = False
         self._done = False
         self._consuming = False
 
@@ -114,25 +120,45 @@ class Download(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         if self._consuming:
             raise StateError("download: two tasks iterate over the same download; give each its own")
-        while not self._done:
-            self._consuming = True
-            try:
-                chunk, is_short = await self._runner.run(self._advance, Effect.PURE)
-            finally:
-                self._consuming = False
-            if self._session is None:
-                break  # closed meanwhile
-            self._offset += len(chunk)
-            is_last = self._is_last(chunk, is_short=is_short)
-            if self._progress is not None and chunk:
-                self._progress(self._offset, self._size)
-            chunk = self._decoder.feed(chunk)
-            if is_last:
-                self._end()
-                chunk += self._decoder.finish()
-            if chunk:
-                return chunk
+        self._consuming = True
+        try:
+            while self._encoded or not self._done:
+                if self._encoded:
+                    await asyncio.sleep(0)  # others get their turn between two pieces
+                else:
+                    await self._receive()
+                if piece := self._decode():
+                    return piece
+        finally:
+            self._consuming = False
         raise StopAsyncIteration
+
+    async def _receive(self) -> None:
+        """The next octets, still encoded."""
+        chunk, is_short = await self._runner.run(self._advance, Effect.PURE)
+        if self._session is None:
+            return  # closed meanwhile
+        self._offset += len(chunk)
+        self._is_last = self._check(chunk, is_short=is_short)
+        self._encoded = chunk
+        if self._progress is not None and chunk:
+            self._progress(self._offset, self._size)
+        if self._is_last:
+            self._end()
+
+    def _decode(self) -> bytes:
+        """What the next piece stands for, and at the end what the decoder still holds."""
+        if not self._decodes:
+            piece, self._encoded = self._encoded, b""
+            return piece
+        piece = self._decoder.feed(self._encoded[self._place : self._place + _PIECE])
+        self._place += _PIECE
+        if self._place >= len(self._encoded):
+            self._encoded, self._place = b"", 0
+        if self._is_last and not self._encoded:
+            self._is_last = False
+            piece += self._decoder.finish()
+        return piece
 
     async def to_file(self, path: str | os.PathLike[str]) -> int:
         """Write what is still to come into a file, which is there only once it is complete, and then replaces what was there.
@@ -150,7 +176,7 @@ class Download(AsyncIterator[bytes]):
         async with self:
             return await write_file(path, self)
 
-    def _is_last(self, chunk: bytes, *, is_short: bool) -> bool:
+    def _check(self, chunk: bytes, *, is_short: bool) -> bool:
         """Whether this was the last window.
 
         Raises:
@@ -175,6 +201,7 @@ class Download(AsyncIterator[bytes]):
 
     async def aclose(self) -> None:
         """End it. What is still to come of the windows asked for is read and dropped."""
+        self._encoded = b""
         self._end()
 
     def _end(self) -> None:
@@ -257,8 +284,9 @@ class Download(AsyncIterator[bytes]):
             chunk = window.octets()
             if not self._described:
                 self._describe(window.row())
-        except BaseException:
-            self._drop(keep=0)
+        except GmailError as error:
+            if not error.connection_lost:  # else what came before that is of use on the next one
+                self._drop(keep=0)
             raise
         self._windows.popleft()
         is_short = len(chunk) != window.length and not window.is_cut

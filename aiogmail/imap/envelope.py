@@ -14,6 +14,8 @@ from .words import decode_words
 
 __all__ = ["EMPTY_ENVELOPE", "Address", "Envelope"]
 
+_DOT_ATOM = re.compile(r"[^\x00-\x20\x7f()<>@,:;\\\".\[\]]+(?:\.[^\x00-\x20\x7f()<>@,:;\\\".\[\]]+)*")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -31,8 +33,13 @@ class Address:
 
     @property
     def address(self) -> str:
-        """``mailbox@host``, as far as there is either."""
-        return f"{self.mailbox}@{self.host}" if self.host else self.mailbox
+        """``mailbox@host``, as far as there is either; the first in quotes where RFC 5322 wants them."""
+        if not self.host:
+            return self.mailbox
+        if self.mailbox and not _DOT_ATOM.fullmatch(self.mailbox):
+            escaped = self.mailbox.replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{escaped}"@{self.host}'
+        return f"{self.mailbox}@{self.host}"
 
     def __str__(self) -> str:
         return f"{self.name} <{self.address}>" if self.name else self.address

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from email.utils import getaddresses
 
-from .params import split_value
+from .params import decode_params, split_value
 from .wire import Envelope, Part
 
-__all__ = ["Mime", "body_start", "header_fields", "read_mime"]
+__all__ = ["Mime", "body_start", "header_fields", "iter_fields", "read_envelope", "read_mime"]
 
 _MOST_LEVELS = 50
 _MOST_PARTS = 10_000
@@ -21,6 +21,7 @@ _LONGEST = 1000  # white space behind a boundary: no line is searched to its end
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _TYPE = re.compile(rb"[^\s/;\"()<>@,\\]+/[^\s/;\"()<>@,\\]+")
 _TAG = re.compile(rb"[A-Za-z0-9-]+")
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _OPEN = frozenset({"", "7BIT", "8BIT", "BINARY"})
 _Fields = dict[bytes, bytes]
 
@@ -58,7 +59,7 @@ class Mime:
             main = b"text/plain" if b"content-type" in fields else default
         kind, _, subtype = main.decode("ascii", "replace").upper().partition("/")
         if kind == "MULTIPART":
-            children = self._children(params.get("BOUNDARY", b""), start, end, prefix, level, subtype, section)
+            children = self._children(_boundary(params), start, end, prefix, level, subtype, section)
             if children:
                 self.spans[section] = (start, end)
                 return self._make(section, kind, subtype, params, fields, start, end, children)
@@ -72,7 +73,7 @@ class Mime:
     def _message(self, number: str, subtype: str, params: dict[str, bytes], fields: _Fields, start: int, end: int, level: int) -> Part:
         inner, body = header_fields(self.raw, start, end)
         child = self._part(inner, body, end, f"{number}.TEXT", f"{number}.", level + 1, b"text/plain")
-        return self._make(number, "MESSAGE", subtype, params, fields, start, end, (child,), _envelope(inner))
+        return self._make(number, "MESSAGE", subtype, params, fields, start, end, (child,), read_envelope(inner))
 
     def _children(self, boundary: bytes, start: int, end: int, prefix: str, level: int, subtype: str, section: str) -> tuple[Part, ...]:
         where = section or "the message"
@@ -210,12 +211,19 @@ def _slices(raw: bytes, boundary: bytes, start: int, end: int) -> Iterator[tuple
         yield begun, end, False
 
 
+def _boundary(params: dict[str, bytes]) -> bytes:
+    """As it stands, or from a parameter that is continued (RFC 2231)."""
+    raw = params.get("BOUNDARY")
+    return decode_params(params)[0].get("boundary", "").encode("ascii", "replace") if raw is None else raw
+
+
 def _encoding(fields: _Fields) -> str:
     value = fields.get(b"content-transfer-encoding", b"")
     return split_value(value)[0].decode("ascii", "replace").upper()
 
 
-def _envelope(fields: _Fields) -> Envelope | None:
+def read_envelope(fields: _Fields) -> Envelope | None:
+    """The envelope that a server would make of a header."""
     people = [_addresses(fields.get(name, b"")) for name in (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")]
     texts = [fields.get(name) for name in (b"date", b"subject", b"in-reply-to", b"message-id")]
     return Envelope.from_value((*texts[:2], people[0], people[1] or people[0], people[2] or people[0], *people[3:], *texts[2:]))
@@ -231,6 +239,8 @@ def _addresses(value: bytes) -> tuple[tuple[bytes | None, ...], ...]:
         return ()
     for name, address in people:
         mailbox, _, host = address.rpartition("@") if "@" in address else (address, "", "")
+        if len(mailbox) > 1 and mailbox.startswith('"') and mailbox.endswith('"'):
+            mailbox = _QUOTED_PAIR.sub(r"\1", mailbox[1:-1])
         texts = (name, "", mailbox, host)
         found.append(tuple(text.encode("utf-8", "surrogateescape") or None for text in texts))
     return tuple(found)

@@ -15,7 +15,7 @@ from .emailmessage import read_email
 from .envelope import EMPTY_ENVELOPE, Address, Envelope
 from .headers import Headers
 from .items import ITEMS, section_name, wire_items
-from .mime import Mime, body_start, read_mime
+from .mime import Mime, body_start, header_fields, read_envelope, read_mime
 from .structure import BodyPart, body_part, part_number
 from .transfer import decode_transfer
 
@@ -105,10 +105,12 @@ class Message:
 
     @property
     def envelope(self) -> Envelope:
-        """Its subject, date, addresses and ids (ENVELOPE); empty where the server told none."""
+        """Its subject, date, addresses and ids (ENVELOPE); empty where the server told none. Read from :attr:`raw` where only that is there."""
         envelope = self._fetch.get("ENVELOPE", _ABSENT)
         if envelope is _ABSENT:
-            raise NotFetched("envelope")
+            if not self._has_raw():
+                raise NotFetched("envelope")
+            envelope = read_envelope(header_fields(self.raw)[0])
         return Envelope(envelope if isinstance(envelope, wire.Envelope) else EMPTY_ENVELOPE)
 
     @property

@@ -77,7 +77,7 @@ class BodyPart:
     @property
     def filename(self) -> str:
         """The name that its sender gave it; ``""`` if none. It may hold anything: never take it for a path as it stands."""
-        return self.disposition_params.get("filename") or self.params.get("name", "")
+        return (self.disposition_params.get("filename") or self.params.get("name", "")).strip()
 
     @property
     def is_attachment(self) -> bool:

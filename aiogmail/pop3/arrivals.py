@@ -39,6 +39,8 @@ class Committer(Protocol):
 
     def wants_commit(self, session: Pop3Session) -> bool: ...
 
+    def is_noted(self, uidl: str) -> bool: ...
+
     def note(self, uidl: str) -> None: ...
 
     async def commit(self) -> tuple[str, ...]: ...
@@ -55,7 +57,7 @@ class _Asked:
 
 
 class Arrivals(AsyncIterator[PopMail]):
-    """The new messages of a maildrop, oldest first, each exactly once, whatever happens to the connection on the way.
+    """The new messages of a maildrop, oldest first (but for one that the server had no time for), each exactly once, whatever happens to the connection on the way.
 
     An async iterator and an async context manager; made by :meth:`.maildrop.Maildrop.retrieve_new`. Commands are legal inside the loop. So
     many messages are asked for ahead as ``Limits.buffer`` holds, at least one and at most 100. Leaving the loop early needs no clean-up.
@@ -130,7 +132,7 @@ class Arrivals(AsyncIterator[PopMail]):
 
     def _ready(self) -> PopMail | None:
         """The next message, if it is here already."""
-        if not self._asked or not self._asked[0].exchange.has_come or not self._asked[0].exchange.future.result().ok:
+        if not self._asked or not self._asked[0].exchange.is_granted:
             return None
         mail = self._hand_over(self._asked[0])
         session = self._session
@@ -190,7 +192,7 @@ class Arrivals(AsyncIterator[PopMail]):
         """Another session: what has come stays, what was on its way is asked for anew, by its UIDL."""
         self._session = session
         kept: deque[_Asked] = deque()
-        while self._asked and self._asked[0].exchange.has_come:
+        while self._asked and self._asked[0].exchange.is_granted:
             kept.append(self._asked.popleft())
         for lost in self._asked:
             if lost.uidl not in session.sizes:
@@ -203,7 +205,7 @@ class Arrivals(AsyncIterator[PopMail]):
         self._todo = deque(uidl for uidl in session.uidls if uidl not in here and self._is_new(uidl, session))
 
     def _is_new(self, uidl: str, session: Pop3Session) -> bool:
-        if uidl in self._handed:
+        if uidl in self._handed or self._committer.is_noted(uidl):
             return False
         if uidl not in self._seen:
             return True

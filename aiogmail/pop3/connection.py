@@ -18,7 +18,7 @@ from aiogmail.errors import ConnectFailed, Disconnected, GmailError, ProtocolErr
 from aiogmail.settings import Endpoint, Limits, Timeouts
 
 from .failures import farewell
-from .wire import END, Challenge, Event, Expect, ReplyParser, Status
+from .wire import END, SEEMS, Challenge, Event, Expect, ReplyParser, Status
 
 __all__ = ["DEPTH", "Connection", "Exchange"]
 
@@ -77,10 +77,13 @@ class Exchange:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @property
-    def has_come(self) -> bool:
-        """Whether the whole reply is here, whatever it says."""
+    def is_granted(self) -> bool:
+        """Whether the whole reply is here, and it is ``+OK`` in earnest."""
         future = self.future
-        return future.done() and not future.cancelled() and future.exception() is None
+        if not future.done() or future.exception() is not None:
+            return False
+        status = future.result()
+        return status.ok and status.code != SEEMS
 
     def fail(self, error: GmailError) -> None:
         """It will not be answered any more."""
@@ -104,6 +107,7 @@ class Connection(asyncio.Protocol):
         closed: done with the reason once the connection is gone.
         greeting: done with the greeting, or failed with why there was none.
         depth: commands on the wire at once: 1 until the server is known to take more.
+        on_closed: called once with the reason, at the moment the connection is gone.
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits, timeouts: Timeouts) -> None:
@@ -112,6 +116,7 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[GmailError] = loop.create_future()
         self.greeting: asyncio.Future[Status] = loop.create_future()
         self.depth = 1
+        self.on_closed: Callable[[GmailError], None] = _ignored
         self._timeouts = timeouts
         self._buffer_limit = limits.buffer
         self._queue_limit = limits.queue
@@ -175,7 +180,10 @@ class Connection(asyncio.Protocol):
                 return
         if self._parser.error is not None:
             self.fail(type(self._parser.error)(f"{self.name}: {self._parser.error}"))
-        elif self._waiting:
+            return
+        if self._on_wire and self._on_wire[0].status is not None:
+            self._watch_by(self._arrived + self._timeouts.progress)
+        if self._waiting:
             self._write_waiting()
 
     def eof_received(self) -> bool:
@@ -218,8 +226,8 @@ class Connection(asyncio.Protocol):
         try:
             await asyncio.wait([exchange.future])
         except asyncio.CancelledError:
-            if not exchange.future.done():
-                self.fail(Disconnected(f"{self.name}: {exchange.name} was cancelled"))
+            # Also where the reply is here already: whoever was to note what it changed is gone.
+            self.fail(Disconnected(f"{self.name}: {exchange.name} was cancelled"))
             raise
         error = exchange.future.exception()
         if error is not None:
@@ -292,11 +300,15 @@ class Connection(asyncio.Protocol):
         """Another reply is the next to come."""
         self._begun = self._arrived = self._loop.time()
         patience = self._on_wire[0].patience
-        if self._watchdog is not None and patience is not None and self._watchdog.when() > self._begun + patience:
+        self._watch_by(self._begun + (self._timeouts.first_byte if patience is None else patience))
+
+    def _watch_by(self, when: float) -> None:
+        """Look then at the latest."""
+        if self._watchdog is not None:
+            if self._watchdog.when() <= when:
+                return
             self._watchdog.cancel()
-            self._watchdog = None
-        if self._watchdog is None:
-            self._watch()
+        self._watch()
 
     def _watch(self) -> None:
         """Look again when the reply that is due may be overdue. One timer serves all replies."""
@@ -359,6 +371,7 @@ class Connection(asyncio.Protocol):
             return
         log.debug("%s: %s", self.name, error)
         self.closed.set_result(error)
+        self.on_closed(error)
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
@@ -373,6 +386,10 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         for exchange in exchanges:
             exchange.fail(error)
+
+
+def _ignored(error: GmailError) -> None:
+    """Nobody has asked to be told."""
 
 
 def _connect_failed(where: str, error: BaseException, within: float) -> GmailError | None:

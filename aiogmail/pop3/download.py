@@ -47,6 +47,7 @@ class PopDownload(AsyncIterator[bytes]):
         self._offset = 0
         self._skip = 0
         self._skipped = hashlib.sha256()
+        self._is_another = False
         self._done = False
         self._consuming = False
 
@@ -69,6 +70,9 @@ class PopDownload(AsyncIterator[bytes]):
             piece = await self._runner.run(self._advance, Effect.PURE)
         finally:
             self._consuming = False
+        if self._is_another:
+            self._end()
+            raise ProtocolError(f"{self._uidl}: after a reconnect the message was not what it had been", connection_lost=False)
         if not piece:
             self._done = True
             raise StopAsyncIteration
@@ -78,6 +82,9 @@ class PopDownload(AsyncIterator[bytes]):
 
     async def aclose(self) -> None:
         """End it. If the message has not arrived wholly, the connection is dropped: nothing less stops a POP3 server."""
+        self._end()
+
+    def _end(self) -> None:
         self._done = True
         exchange, session = self._exchange, self._session
         self._forget()
@@ -96,23 +103,22 @@ class PopDownload(AsyncIterator[bytes]):
         exchange = self._exchange
         assert exchange is not None
         while True:
-            if self._pieces:
+            if self._pieces and not self._is_another:
                 piece = self._pieces.popleft()
                 self._size -= len(piece)
                 session.connection.release(len(piece))
                 if piece := self._unseen(piece):
                     return piece
                 continue
-            if exchange.future.done() or self._done:
+            if exchange.future.done() or self._done or self._is_another:
                 break
             self._news = asyncio.get_running_loop().create_future()
             awaited: list[asyncio.Future[Any]] = [exchange.future, self._news]
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        if self._done:
+        if self._done or self._is_another:
             return b""
         status = await session.connection.settle(exchange)
-        if self._skip and status.ok:
-            raise self._another()
+        self._is_another = bool(self._skip) and status.ok
         session.check_retr(self._uidl, exchange, status)
         return b""
 
@@ -142,12 +148,9 @@ class PopDownload(AsyncIterator[bytes]):
         self._skip -= len(before)
         self._skipped.update(before)
         if not self._skip and self._skipped.digest() != self._given.digest():
-            raise self._another()
+            self._is_another = True
+            return b""
         return rest
-
-    def _another(self) -> ProtocolError:
-        self._done = True
-        return ProtocolError(f"{self._uidl}: after a reconnect the message was not what it had been", connection_lost=False)
 
     def _forget(self) -> None:
         """Let go of what waits here, and of what is still to come."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from aiogmail.errors import CommandError, ConfigurationError, Disconnected, GmailError, OutcomeUnknown, StateError
 from aiogmail.ports import Effect, Keeper, Outcome
@@ -28,7 +28,25 @@ log = logging.getLogger("aiogmail.pop3")
 
 _TRIES = 3
 
+T = TypeVar("T")
 Open = Callable[[], Awaitable[Pop3Session]]
+
+
+class _Between:
+    """Runs work between two commits: what comes while a session is being ended waits for the next one."""
+
+    def __init__(self, keeper: Keeper[Pop3Session]) -> None:
+        self._keeper = keeper
+
+    async def run(self, work: Callable[[Pop3Session], Awaitable[T]], effect: Effect) -> T:
+        """See :meth:`aiogmail.ports.Runner.run`."""
+
+        async def patient(session: Pop3Session) -> T:
+            if session.is_ending:
+                await asyncio.wait([session.closed])
+            return await work(session)
+
+        return await self._keeper.run(patient, effect)
 
 
 class Maildrop:
@@ -50,6 +68,7 @@ class Maildrop:
     def __init__(self, *, connect: Open, keep: Callable[[Open], Keeper[Pop3Session]], limits: Limits, recent: bool = False) -> None:
         self._connect = connect
         self._keeper = keep(self._open)
+        self._runner = _Between(self._keeper)
         self._limits = limits
         self._recent = recent
         self._session: Pop3Session | None = None
@@ -145,7 +164,7 @@ class Maildrop:
 
     async def stat(self) -> PopStat:
         """How many messages there are, and their size: of the session's window, without those marked for deletion."""
-        return await self._keeper.run(Pop3Session.ask_stat, Effect.PURE)
+        return await self._runner.run(Pop3Session.ask_stat, Effect.PURE)
 
     async def uidl(self) -> tuple[str, ...]:
         """The UIDLs of the messages, oldest first, as the session listed them when it began; :meth:`commit` begins another."""
@@ -157,7 +176,7 @@ class Maildrop:
         async def work(session: Pop3Session) -> dict[str, int]:
             return {uidl: session.sizes[uidl] for uidl in session.uidls}
 
-        return await self._keeper.run(work, Effect.PURE)
+        return await self._runner.run(work, Effect.PURE)
 
     async def top(self, uidl: str, lines: int = 0) -> bytes:
         """The header of a message and the first lines of its body.
@@ -173,7 +192,7 @@ class Maildrop:
         check_uidl(uidl)
         if isinstance(lines, bool) or not isinstance(lines, int) or not 0 <= lines < 10**9:
             raise ConfigurationError(f"lines: expected a number of lines from 0, got {lines!r}")
-        return await self._keeper.run(lambda session: session.top(uidl, lines), Effect.PURE)
+        return await self._runner.run(lambda session: session.top(uidl, lines), Effect.PURE)
 
     async def retrieve(self, uidl: str) -> bytes:
         """A whole message, dots unstuffed. On Gmail it counts as popped once the session ends well (:meth:`commit`).
@@ -184,7 +203,7 @@ class Maildrop:
             LimitExceeded: it is larger than ``Limits.literal``.
         """
         check_uidl(uidl)
-        return await self._keeper.run(lambda session: session.retrieve(uidl), Effect.PURE)
+        return await self._runner.run(lambda session: session.retrieve(uidl), Effect.PURE)
 
     def download(self, uidl: str) -> PopDownload:
         """The octets of a message as they arrive, for what is too large to hold.
@@ -195,7 +214,7 @@ class Maildrop:
         Raises:
             ConfigurationError: no UIDL.
         """
-        return PopDownload(self._keeper, check_uidl(uidl))
+        return PopDownload(self._runner, check_uidl(uidl))
 
     def retrieve_new(self, seen: Collection[str] = ()) -> Arrivals:
         """The messages that are new, oldest first, each once: window after window, to the last.
@@ -221,7 +240,7 @@ class Maildrop:
         """
         if isinstance(seen, str | bytes) or not hasattr(type(seen), "__contains__"):
             raise ConfigurationError(f"seen: expected a collection of UIDLs, got {type(seen).__name__}")
-        return Arrivals(self._keeper, self, seen, self._limits.buffer)
+        return Arrivals(self._runner, self, seen, self._limits.buffer)
 
     # -- changing ----------------------------------------------------------------------------------------------------------
 
@@ -248,7 +267,7 @@ class Maildrop:
                     self._deletes.update((uidl, None) for uidl in wanted if uidl in session.deleted)
 
         try:
-            await self._keeper.run(work, Effect.IDEMPOTENT)
+            await self._runner.run(work, Effect.IDEMPOTENT)
         except GmailError as error:
             error.outcome, error.stage = Outcome.NOT_APPLIED, error.stage or "DELE"
             raise
@@ -257,7 +276,7 @@ class Maildrop:
         """Nothing is marked for deletion any more."""
         before, self._deletes = self._deletes, {}
         try:
-            await self._keeper.run(Pop3Session.reset, Effect.PURE)
+            await self._runner.run(Pop3Session.reset, Effect.PURE)
         except CommandError as error:
             self._deletes = before | self._deletes
             error.outcome, error.stage = Outcome.NOT_APPLIED, "RSET"
@@ -265,7 +284,7 @@ class Maildrop:
 
     async def noop(self) -> None:
         """Ask for nothing: whether the session still lives, and that it may."""
-        await self._keeper.run(Pop3Session.noop, Effect.PURE)
+        await self._runner.run(Pop3Session.noop, Effect.PURE)
 
     async def commit(self) -> tuple[str, ...]:
         """QUIT, and a new session: what is marked for deletion is deleted, what was retrieved counts as popped on Gmail.
@@ -321,8 +340,11 @@ class Maildrop:
         except GmailError as error:
             error.outcome, error.stage = Outcome.NOT_APPLIED, error.stage or "before QUIT"
             raise
-        await session.quit()
-        self._committed(session)
+        try:
+            await session.quit()
+        finally:
+            if session.has_quit:  # also where the wait for it was cancelled
+                self._committed(session)
 
     def _committed(self, session: Pop3Session) -> None:
         for uidl in session.deleted:
@@ -385,6 +407,10 @@ class Maildrop:
     def batch(self) -> int | None:
         """How many messages to retrieve before they are committed; ``None``: as many as there are."""
         return self._batch
+
+    def is_noted(self, uidl: str) -> bool:
+        """Whether somebody has this message, and it is not popped yet."""
+        return uidl in self._journal
 
     def note(self, uidl: str) -> None:
         """The journal: somebody has this message; it is to be popped."""

@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Iterable
 
 from aiogmail import sasl
-from aiogmail.errors import AccessDenied, CommandError, Disconnected, GmailError, ProtocolError, StateError, TimedOut, TokenRefused
+from aiogmail.errors import AccessDenied, CommandError, Disconnected, GmailError, ProtocolError, TimedOut, TokenRefused
 from aiogmail.ports import Credential, CredentialSource, Outcome
 from aiogmail.settings import Settings
 
 from .connection import DEPTH, Connection, Exchange
 from .failures import auth_error, command_error, seems_empty
 from .models import PopStat
-from .wire import Expect, Status, read_capabilities, read_pairs
+from .wire import SEEMS, Expect, Status, read_capabilities, read_pairs
 
 __all__ = ["Pop3Session"]
 
@@ -57,7 +57,7 @@ class Pop3Session:
         self._numbers: dict[str, int] = {}
         self._quit: Exchange | None = None
         self._closed: asyncio.Future[GmailError] = asyncio.get_running_loop().create_future()
-        connection.closed.add_done_callback(self._connection_closed)
+        connection.on_closed = self._connection_closed
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class Pop3Session:
     async def _look_around(self) -> None:
         """CAPA, STAT, UIDL and LIST: in one flight with Gmail, which takes pipelining once we are logged in."""
         connection = self.connection
-        if connection.greeting.result().text.startswith("Gpop"):
+        if self._greets_as_gmail:
             connection.depth = DEPTH
         capa = Exchange("CAPA", b"CAPA", Expect.LINES, table=True)
         if connection.depth == 1:
@@ -217,10 +217,10 @@ class Pop3Session:
         """Done with the reason once the session is over."""
         return self._closed
 
-    def _connection_closed(self, closed: asyncio.Future[GmailError]) -> None:
+    def _connection_closed(self, reason: GmailError) -> None:
         # After QUIT the server closes, as it should: whoever quit says when that is the end.
         if not self.has_quit and not self._closed.done():
-            self._closed.set_result(closed.result())
+            self._closed.set_result(reason)
 
     def abort(self) -> None:
         """Drop the connection at once: nothing of this session is committed."""
@@ -245,14 +245,23 @@ class Pop3Session:
     # -- commands ----------------------------------------------------------------------------------------------------------
 
     @property
+    def is_ending(self) -> bool:
+        """QUIT was sent: nothing more can be asked here."""
+        return self._quit is not None
+
+    @property
     def has_quit(self) -> bool:
         """QUIT was answered with ``+OK``: the server has done what the session asked for."""
-        return self._quit is not None and self._quit.has_come and self._quit.future.result().ok
+        return self._quit is not None and self._quit.is_granted
+
+    @property
+    def _greets_as_gmail(self) -> bool:
+        return self.connection.greeting.result().text.startswith("Gpop")
 
     @property
     def is_gmail(self) -> bool:
         """Whether a message that was retrieved counts as popped after a clean QUIT, and is not shown again."""
-        return _GMAIL in self.capabilities
+        return _GMAIL in self.capabilities or self._greets_as_gmail
 
     @property
     def uidls(self) -> tuple[str, ...]:
@@ -266,6 +275,17 @@ class Pop3Session:
     async def noop(self) -> None:
         """NOOP."""
         await self._simple("NOOP", "NOOP")
+
+    async def probe(self, seconds: float) -> None:
+        """Ask whether the server still answers: NOOP within so many seconds.
+
+        Raises:
+            TimedOut: it does not; the connection is dropped.
+            GmailError: the session is over.
+        """
+        exchange = Exchange("NOOP", b"NOOP", patience=seconds)
+        self.ask([exchange])
+        self._check(exchange, await self.connection.settle(exchange))
 
     async def reset(self) -> None:
         """RSET: nothing is marked for deletion any more."""
@@ -297,7 +317,7 @@ class Pop3Session:
             GmailError: the session is over.
         """
         if self._quit is not None:
-            raise StateError(f"{self.settings.pop3}: the session is being ended by QUIT")
+            raise Disconnected(f"{self.settings.pop3}: the session is being ended by QUIT", outcome=Outcome.NOT_APPLIED)
         self.connection.submit(*exchanges)
 
     def check_retr(self, uidl: str, exchange: Exchange, status: Status) -> None:
@@ -370,8 +390,7 @@ class Pop3Session:
         self._quit = exchange
         try:
             status = await self.connection.settle(exchange)
-            if not status.ok:
-                raise self._error(exchange, status)
+            self._check(exchange, status)
         except GmailError as error:
             error.outcome, error.stage = Outcome.UNKNOWN, "QUIT"
             raise
@@ -420,7 +439,7 @@ def _auth_line(user: str, mechanism: str, credential: Credential, host: str, por
 
 
 def _check_not_empty(what: str, status: Status) -> None:
-    if status.code == "SYS/TEMP":
+    if status.code == SEEMS:
         raise seems_empty(what, status)
 
 

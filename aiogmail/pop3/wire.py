@@ -20,6 +20,7 @@ from aiogmail.settings import Limits
 
 __all__ = [
     "END",
+    "SEEMS",
     "Challenge",
     "End",
     "Event",
@@ -32,6 +33,8 @@ __all__ = [
     "read_status",
 ]
 
+SEEMS = "SYS/TEMP"
+"""The code of Gmail's treacherous success: ``+OK [SYS/TEMP] … this mailbox will seem empty``."""
 _LINE = 64 * 1024
 """A status line or a row of a table: RFC 2449 allows 512 octets, a failure challenge is longer."""
 _CRLF = b"\r\n"

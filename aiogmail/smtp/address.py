@@ -13,14 +13,14 @@ from aiogmail.errors import ConfigurationError
 
 __all__ = ["address_list", "is_ascii_path", "one_address", "recipient_list"]
 
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\u2027\u202a-\ud7ff\ue000-\U0010ffff-]"
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\u2027\u202a-\ud7ff\ue000-\ufdcf\ufdf0-\ufffc\U00010000-\U0010ffff-]"
 _LOCAL = rf'{_ATEXT}+(?:\.{_ATEXT}+)*|"(?:[^"\\<>\x00-\x1f\x7f-\x9f\ud800-\udfff]|\\[ -;=?-~])*"'
 _LABEL = r"[^\W_](?:(?:[^\W_]|-)*[^\W_])?"
 _ADDRESS = re.compile(rf"({_LOCAL})@({_LABEL}(?:\.{_LABEL})*)")
 _NAMED = re.compile(r'(?:[^<>@,;:"()\[\]\\\x00-\x08\x0a-\x1f\x7f]|"(?:[^"\\]|\\.)*")*<([^\s<>][^<>]*|"(?:[^"\\]|\\.)*"@[^<>\s]+)>')
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|<(?:[^<>"]|"(?:[^"\\]|\\.)*")*>|[^"<>(),;:]+|[(),;:]', re.DOTALL)
 _COMMENT = re.compile(r"[^()\\]+|\\.|[()]", re.DOTALL)
-_LOCAL_OCTETS, _DOMAIN_OCTETS, _PATH_OCTETS = 64, 255, 254
+_LOCAL_OCTETS, _LABEL_OCTETS, _PATH_OCTETS = 64, 63, 254
 
 
 def one_address(text: object, where: str) -> str:
@@ -79,14 +79,23 @@ def _path(element: str, shown: str, where: str) -> str:
         raise ConfigurationError(f"{where}: not an address: {shown!r}")
     local, domain = match[1], match[2]
     if not domain.isascii():
-        try:
-            domain = domain.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise ConfigurationError(f"{where}: not a domain that can be looked up: {shown!r}") from None
+        domain = _in_ascii(domain, shown, where)
     path = f"{local}@{domain}"
-    if len(local.encode()) > _LOCAL_OCTETS or len(domain) > _DOMAIN_OCTETS or len(path.encode()) > _PATH_OCTETS:
-        raise ConfigurationError(f"{where}: longer than an address may be (64 octets before the @, 254 in all): {shown!r}")
+    longest = max(map(len, domain.split(".")))
+    if len(local.encode()) > _LOCAL_OCTETS or longest > _LABEL_OCTETS or len(path.encode()) > _PATH_OCTETS:
+        raise ConfigurationError(f"{where}: longer than an address may be (64 octets before the @, 63 a label, 254 in all): {shown!r}")
     return path
+
+
+def _in_ascii(domain: str, shown: str, where: str) -> str:
+    """An internationalised domain as the DNS knows it."""
+    try:
+        found = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        found = ""
+    if found.count(".") != domain.count(".") or not found:  # some characters would become a dot, and the domain another
+        raise ConfigurationError(f"{where}: not a domain that can be looked up: {shown!r}")
+    return found
 
 
 def _elements(text: str, where: str) -> Iterator[str]:

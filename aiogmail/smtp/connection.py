@@ -84,8 +84,9 @@ class SmtpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a transport over, whoever has used it until now."""
         self.transport = cast("asyncio.Transport", transport)
-        # Whoever waits for room waits until all is gone: the end of a message is handed over behind nothing.
-        self.transport.set_write_buffer_limits(high=0)
+        # Whoever waits for room waits until all is gone: the end of a message is handed over behind nothing. Python's TLS pauses at the
+        # limit already, not beyond it: with 0 it would pause for ever.
+        self.transport.set_write_buffer_limits(high=0 if transport.get_extra_info("ssl_object") is None else 1, low=0)
         _keep_alive(transport.get_extra_info("socket"), self.timeouts)
 
     def data_received(self, data: bytes) -> None:

@@ -88,7 +88,7 @@ def auth_error(where: str, mechanism: str, reply: Reply, status: str | None) -> 
     said = f"{where}: AUTH: the server said {reply}"
     if reply.code == CLOSING:
         return farewell(where, reply)
-    if reply.code < 500:
+    if 400 <= reply.code < 500:
         if "too many login" in reply.text.lower():
             return _told(Throttled, said, reply, retry_after=_LOGIN_PAUSE)
         return _told(Unavailable, said, reply)

@@ -29,7 +29,7 @@ _ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
 _KEPT = re.compile(r"<[^<>@\s]+@[^<>@\s.]+(?:\.[^<>@\s.]+)+>")
 _FINDABLE = re.compile(r"<[A-Za-z0-9.=_+$-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+>")
 _QUEUED = re.compile(r"(?:queued as|queue-id|id=)\s*<?([A-Za-z0-9._-]+)>?|(\S+) - gsmtp\s*$", re.IGNORECASE)
-_FOLDED = re.compile(r"\r\n?(?![ \t])|(?<!\r)\n(?![ \t])")
+_FOLDED = re.compile(r"\r\n?+(?![ \t])|(?<!\r)\n(?![ \t])")
 _RESENT = ("resent-to", "resent-cc", "resent-bcc")
 _TO = ("to", "cc", "bcc")
 

@@ -29,7 +29,7 @@ from aiogmail.errors import (
 from aiogmail.ports import Outcome
 
 from .connection import Exchange, SmtpConnection
-from .failures import reply_error
+from .failures import CLOSING, farewell, reply_error
 from .models import Letter
 from .wire import Reply, command
 
@@ -173,7 +173,7 @@ class _Transaction:
         if not self._chunking:
             lines.append(b"DATA\r\n")
         if "PIPELINING" in self._extensions:
-            exchange = self._connection.request(b"".join(lines), "MAIL", len(lines))
+            exchange = self._connection.request(b"".join(lines), "envelope", len(lines))
             try:
                 return await exchange.done
             finally:
@@ -213,6 +213,12 @@ class _Transaction:
         data = replies[len(recipients) + 1] if len(replies) > len(recipients) + 1 else None
         # A 354 asks for a body, whatever was said before it; without one the connection is of no use.
         self._in_body = data is not None and data.code == 354
+        for number, reply in enumerate(replies):
+            is_strange = reply.code // 100 == 3 if number <= len(recipients) else reply.is_positive and reply.code != 354
+            if is_strange:
+                misled = ProtocolError(f"{name}: no answer to what was asked: {reply}")
+                self._connection.fail(misled)
+                raise misled
         if replies[0].code // 100 != 2:
             raise reply_error(name, "MAIL", replies[0], taken=taken)
         answers = replies[1 : len(recipients) + 1]
@@ -291,7 +297,7 @@ class _Transaction:
 
     def not_sent(self, error: GmailError) -> Exchange | None:
         """It failed before its last octet: say so, and leave the connection clean, or not at all. The RSET, if one was written."""
-        error.outcome, error.stage = Outcome.NOT_APPLIED, self.stage if error.stage in (None, "MAIL", "reply") else error.stage
+        error.outcome, error.stage = Outcome.NOT_APPLIED, self.stage if error.stage in (None, "envelope", "reply") else error.stage
         connection = self._connection
         if connection.closed.done():
             error.connection_lost = True
@@ -319,13 +325,18 @@ class _Transaction:
         except BaseException as error:
             connection.fail(Disconnected(f"{connection.name}: given up while the server decided on a message: {type(error).__name__}"))
             raise
+        if reply.code == CLOSING or reply.enhanced == "4.4.2":
+            # It is about the connection, not about the message, which the server may have taken before it had to close.
+            doubt = farewell(connection.name, reply, taken=connection.taken)
+            doubt.outcome, doubt.stage = Outcome.UNKNOWN, "reply"
+            raise doubt
         if reply.code >= 400:
             raise reply_error(connection.name, "reply", reply, taken=connection.taken)
         if reply.code // 100 != 2 or reply.enhanced.startswith("2.1."):
             # The second is the answer to another command, an address: the replies are no longer those that were asked for.
-            doubt = ProtocolError(f"{connection.name}: no answer to a message: {reply}", outcome=Outcome.UNKNOWN, stage="reply")
-            connection.fail(doubt)
-            raise doubt
+            misled = ProtocolError(f"{connection.name}: no answer to a message: {reply}", outcome=Outcome.UNKNOWN, stage="reply")
+            connection.fail(misled)
+            raise misled
         connection.taken += 1
         return Accepted(reply, self._told)
 

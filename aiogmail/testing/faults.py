@@ -35,6 +35,7 @@ class Fault:
         times: so many are hit; ``None``: all.
         address: only sessions of this account.
         data: what ``"garbage"`` sends; any other action but ``"answer"`` and ``"delay"`` sends it first.
+        only: of the messages that STORE, COPY, MOVE or UID EXPUNGE is about only so many, from the first, are changed.
         call: called, without arguments, at the moment when it happens.
     """
 
@@ -49,6 +50,7 @@ class Fault:
     text: str = ""
     data: bytes = b""
     seconds: float = 0.0
+    only: int | None = None
     call: Callable[[], object] | None = field(default=None, repr=False, compare=False)
 
 

@@ -32,25 +32,21 @@ What is judged, of the invariants of semantics.md:
 from __future__ import annotations
 
 import asyncio
-import gc
-import random
-import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from aiogmail import Gmail, TokenProvider
-from aiogmail.errors import GmailError, LoginRequired
-from aiogmail.ports import Outcome
-from aiogmail.settings import Limits, Settings, Timeouts
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
-from tests.support.canary import CANARIES
+from aiogmail.errors import GmailError
+from aiogmail.testing import Fault
+from tests.faults.judge import BY, judge, no_secret, truthful, usable
+from tests.faults.world import ME, Violation, World, in_loop, message, world_of
 
 __all__ = [
+    "BY",
+    "ME",
     "Case",
     "Excluded",
     "Family",
@@ -63,22 +59,12 @@ __all__ = [
     "message",
     "no_secret",
     "run_case",
+    "truthful",
+    "usable",
+    "world_of",
 ]
 
-ME = "me@gmail.com"
 LATER = 600.0  # at +10 minutes what was "not applied" must not have happened after all
-_OUTAGE = 700.0  # the longest floor, and a little
-BY = 1500.0  # the latest end of a call: an outage waited out, and the longest floor
-
-
-class Violation(AssertionError):
-    """An invariant does not hold."""
-
-
-def message(subject: str, body: str = "body\r\n", message_id: str | None = None) -> bytes:
-    """A message whose Message-ID is its subject's, unless another is given."""
-    head = f"From: Ada <ada@example.org>\r\nTo: {ME}\r\nDate: Mon, 05 Jan 2026 08:00:00 +0000\r\nSubject: {subject}\r\n"
-    return f"{head}Message-ID: {message_id or f'<{subject}.abcdefghij@mail.example.org>'}\r\n\r\n{body}".encode()
 
 
 # What is tried
@@ -92,6 +78,7 @@ class Place:
         name: in the case's id.
         command: the verb as :class:`aiogmail.testing.Fault` has it.
         point, byte, skip, protocol: the fault's.
+        only: the fault's too: of so many messages the command is done.
         at_line: where ``point`` and ``byte`` lie within a line: the nearest place before it at which a line of the server's own may stand.
         clean: a line of the server's own may stand here, so that last bytes before an end make sense.
     """
@@ -102,6 +89,7 @@ class Place:
     byte: int | None = None
     skip: int = 0
     protocol: str = "imap"
+    only: int | None = None
     at_line: tuple[str, int | None] | None = None
 
     @property
@@ -113,7 +101,7 @@ class Place:
         point, byte = self.at_line if line and self.at_line is not None else (self.point, self.byte)
         if action == "answer":
             byte = None
-        return Fault(action, self.command, protocol=self.protocol, point=point, byte=byte, skip=self.skip, **more)  # type: ignore[arg-type]
+        return Fault(action, self.command, protocol=self.protocol, point=point, byte=byte, skip=self.skip, only=self.only, **more)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +113,25 @@ class Operation:
         command: the command of it that is hit.
         call: makes it.
         right: raises :class:`AssertionError` where what it returned is not what the account holds.
-        applied: how often its effect is in the account, by the ledger; ``None``: it changes nothing.
+        applied: by the ledger, how often each of its effects happened, by UID or by name; ``None``: it changes nothing.
         prepare: what must be there before, after the world is open.
+        occupant: the call behind which it waits where it is queued, on the same connection; ``occupied`` is that one's command.
+        keepers: how many connections it needs: each may have a successor beside it.
+        afterwards: a call that works once the fault is over, if not a search in the INBOX.
+        protocol: whose connections are counted.
     """
 
     name: str
     command: str
     call: Callable[[World], Awaitable[Any]]
     right: Callable[[World, Any], None] = lambda _world, _result: None
-    applied: Callable[[World], int] | None = None
+    applied: Callable[[World], dict[Any, int]] | None = None
     prepare: Callable[[World], Awaitable[None]] | None = None
+    occupant: Callable[[World], Awaitable[Any]] = lambda world: world.inbox.noop()
+    occupied: str = "NOOP"
+    keepers: int = 1
+    afterwards: Callable[[World], Awaitable[None]] | None = None
+    protocol: str = "imap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,111 +176,7 @@ class Excluded:
     reason: str
 
 
-# The world of a case
-
-
-class World:
-    """An emulator, an account and a client.
-
-    Attributes:
-        server, account: the emulator's side, where everything can be looked up.
-        gmail, inbox: the client's.
-        caller: the task that makes the call.
-        fetched: how often the client asked for a token.
-        notes: for operations: what they need to remember.
-        real: whether this world has TCP, TLS and real time.
-    """
-
-    def __init__(self, server: GmailEmulator, *, real: bool = False, pipeline: int = 4) -> None:
-        self.server = server
-        self.account = server.add_account(ME)
-        self.real = real
-        self.caller: asyncio.Task[Any] | None = None
-        self.fetched = 0
-        self.revoked = False
-        self.notes: dict[str, Any] = {}
-        server.hub.tokens.word = lambda prefix, _size=40: CANARIES.secret(prefix)  # type: ignore[method-assign]
-        self.gmail = Gmail(ME, TokenProvider(self._token), settings=self._settings(pipeline))
-        self.inbox: Any = None
-
-    def _settings(self, pipeline: int) -> Settings:
-        settings = self.server.settings
-        limits = Limits(line=64 * 1024, literal=1024 * 1024, response=2 * 1024 * 1024, pipeline=pipeline)
-        if self.real:
-            timeouts = Timeouts(connect=1.0, auth=0.5, command=0.5, first_byte=0.5, progress=0.3, recover=5.0, logout=0.2, idle_done=0.3)
-            return replace(settings, limits=limits, timeouts=timeouts)
-        imap = replace(settings.imap, host="localhost")  # a name, so that it can be one that does not resolve
-        return replace(settings, imap=imap, limits=limits)
-
-    async def _token(self) -> tuple[str, datetime]:
-        self.fetched += 1
-        if self.revoked:
-            raise LoginRequired("Token has been expired or revoked.")
-        token = self.account.access_token()
-        return token, datetime.fromtimestamp(self.server.hub.wall() + self.account.behaviour.token_lifetime, UTC)
-
-    async def open(self) -> None:
-        """Open the client and its INBOX."""
-        await self.gmail.__aenter__()
-        self.inbox = self.gmail.mailbox("INBOX")
-        await self.inbox.__aenter__()
-
-    async def close(self) -> None:
-        """Close what was opened."""
-        await self.gmail.aclose()
-
-    def seconds(self, virtual: float, real: float) -> float:
-        """So long in virtual time, and in real."""
-        return real if self.real else virtual
-
-    # What kinds do
-
-    def cancel(self) -> None:
-        """Cancel the call."""
-        assert self.caller is not None
-        self.caller.cancel()
-
-    def revoke(self) -> None:
-        """The person withdraws consent: every token is dead and there is no other."""
-        self.revoked = True
-        self.account.revoke()
-
-    def refuse_connections(self, seconds: float) -> None:
-        """Nobody listens for IMAP for so long."""
-        loop = asyncio.get_running_loop()
-        listener = self.server._servers.pop("imap")
-        listener.close()
-        again = loop.call_later(seconds, lambda: tasks.append(loop.create_task(self.server.resume("imap"))))
-        tasks: list[asyncio.Task[None]] = []
-        self.notes["refusing"] = again, tasks  # kept, so that it is not collected while it runs
-
-    def forget_name(self, seconds: float) -> None:
-        """The server's name does not resolve for so long."""
-        loop = asyncio.get_running_loop()
-        names = loop.network.names  # type: ignore[attr-defined]
-        names.discard("localhost")
-        loop.call_later(seconds, names.add, "localhost")
-
-    # What the ledger says
-
-    def connections(self, protocol: str = "imap") -> list[Any]:
-        """All connections of a protocol, ever."""
-        return [entry for entry in self.server.ledger.connections if entry.protocol == protocol]
-
-    def at_once(self, protocol: str = "imap") -> int:
-        """The most connections of a protocol that were open at one time and logged in."""
-        moments = []
-        for entry in self.connections(protocol):
-            if entry.authenticated_at is not None:
-                moments += [(entry.authenticated_at, 1), (entry.closed_at if entry.closed_at is not None else float("inf"), -1)]
-        most = now = 0
-        for _, step in sorted(moments):
-            now += step
-            most = max(most, now)
-        return most
-
-
-# Running and judging
+# Running
 
 
 @dataclass(slots=True)
@@ -321,63 +214,20 @@ def run_case(case: Case, *, seed: int = 0, real: bool = False) -> Verdict:
     return in_loop(_in_world(case, seed, real), f"{seed}/{case.point}/{case.kind}", seed=seed, real=real)
 
 
-def in_loop(main: Coroutine[Any, Any, Verdict], name: str, *, seed: int = 0, real: bool = False) -> Verdict:
-    """Run a case's coroutine in a loop of its own, virtual unless ``real``; the loop must have nothing to complain of, and nothing left."""
-    random.seed(name)  # back-off's jitter
-    complaints: list[str] = []
-    factory = asyncio.SelectorEventLoop if real else lambda: VirtualLoop(seed)
-    with asyncio.Runner(loop_factory=factory) as runner:
-        loop = runner.get_loop()
-        loop.set_exception_handler(lambda _, context: complaints.append(f"{context.get('message')}: {context.get('exception')!r}"))
-        verdict = runner.run(_leaving_nothing(main))
-    gc.collect(0)
-    if complaints:
-        raise Violation(f"I5 the loop's exception handler heard: {complaints}")
-    return verdict
-
-
-async def _leaving_nothing(main: Coroutine[Any, Any, Verdict]) -> Verdict:
-    verdict = await main
-    for _ in range(20):
-        await asyncio.sleep(0)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    if left:
-        raise Violation(f"I4 tasks left: {sorted(task.get_name() for task in left)}")
-    timers = [handle for handle in getattr(asyncio.get_running_loop(), "_scheduled", ()) if not handle.cancelled()]
-    if timers:
-        raise Violation(f"I5 timers left: {timers}")
-    return verdict
-
-
 async def _in_world(case: Case, seed: int, real: bool) -> Verdict:
-    reached: set[tuple[str, int]] = set()
-    if not real:
-        _watch_connections(reached)
-    async with GmailEmulator(behaviour=Behaviour(**dict(case.behaviour)), seed=seed, tls=None) as server:
-        world = World(server, real=real, pipeline=1 if case.queued else 4)
-        _stock(world)
-        try:
-            if case.first:
-                await world.gmail.__aenter__()
-            else:
-                await world.open()
-            if case.operation.prepare is not None:
-                await case.operation.prepare(world)
-            verdict = await _struck(case, world)
-            if case.usable:
-                await _usable(case, world, verdict)
-            await asyncio.sleep(world.seconds(LATER, 0.0))
-            _judge(case, world, verdict)
-        finally:
-            await world.close()
-        await _ended(world)
-    _allowed_hosts(server, reached)
+    async with world_of(dict(case.behaviour), seed=seed, real=real, pipeline=1 if case.queued else 4) as world:
+        if case.first:
+            await world.gmail.__aenter__()
+        else:
+            await world.open()
+        if case.operation.prepare is not None:
+            await case.operation.prepare(world)
+        verdict = await _struck(case, world)
+        if case.usable:
+            await usable(case, world, verdict)
+        await asyncio.sleep(world.seconds(LATER, 0.0))
+        judge(case, world, verdict)
     return verdict
-
-
-def _stock(world: World) -> None:
-    for number in range(1, 9):
-        world.account.deliver(message(f"letter{number}"), flags=["\\Seen"] if number % 2 else [])
 
 
 async def _struck(case: Case, world: World) -> Verdict:
@@ -388,9 +238,9 @@ async def _struck(case: Case, world: World) -> Verdict:
     start = loop.time()
     occupant = None
     if case.queued:
-        occupant = asyncio.create_task(world.inbox.noop(), name="occupant")
+        occupant = asyncio.create_task(_await(case.operation.occupant(world)), name="occupant")
         await asyncio.sleep(0)
-    world.caller = asyncio.create_task(_call(case.operation, world), name="call")
+    world.caller = asyncio.create_task(_await(case.operation.call(world)), name="call")
     done, _ = await asyncio.wait([world.caller], timeout=world.seconds(BY, 20.0))
     if not done:
         world.caller.cancel()
@@ -412,107 +262,8 @@ async def _struck(case: Case, world: World) -> Verdict:
     return verdict
 
 
-async def _call(operation: Operation, world: World) -> Any:
-    return await operation.call(world)
-
-
-async def _usable(case: Case, world: World, verdict: Verdict) -> None:
-    """The client goes on: a search for something that only it asks for finds just that. What a failed call told of gets its time to end."""
-    world.server.faults.clear()
-    if verdict.error is not None:
-        await asyncio.sleep(world.seconds(_OUTAGE, 0.4))
-    wanted = world.account.deliver(message("afterwards"))
-    inbox = world.inbox
-    if case.first and verdict.outcome != "done":
-        inbox = world.inbox = world.gmail.mailbox("INBOX")
-        await inbox.__aenter__()
-    async with asyncio.timeout(world.seconds(BY, 20.0)):
-        await inbox.noop()  # Gmail shows new mail to a session at its next command
-        found = await inbox.search('SUBJECT "afterwards"')
-    if list(found) != [world.account.inbox.uid_of[wanted]]:
-        raise Violation(f"I7 a search after the fault found {list(found)}, expected {world.account.inbox.uid_of[wanted]}")
-
-
-def _judge(case: Case, world: World, verdict: Verdict) -> None:
-    if verdict.outcome not in case.outcomes:
-        raise Violation(f"came out as {verdict.outcome}, expected {' or '.join(sorted(case.outcomes))}: {verdict.error}") from verdict.error
-    if verdict.error is not None:
-        no_secret(verdict.error)
-    _truthful(case, world, verdict)
-    # A session that the server does not see end, because it is deaf, counts with those that took its place.
-    deaf = sum(fault.action in {"blackhole", "delay"} for fault in world.server.faults.hit)
-    if world.at_once() > 2 + deaf:
-        raise Violation(f"I8 {world.at_once()} sessions at once for one mailbox")
-    tries = len(world.connections())
-    if tries > 12:
-        raise Violation(f"I8 {tries} connections for one fault")
-    if world.fetched > 1 + case.tokens:
-        raise Violation(f"I9 {world.fetched} tokens were asked for, there is reason for {1 + case.tokens}")
-
-
-def _truthful(case: Case, world: World, verdict: Verdict) -> None:
-    """I2 and I3, of calls that change something."""
-    if case.operation.applied is None:
-        return
-    count = case.operation.applied(world)
-    if count > 1:
-        raise Violation(f"I2 applied {count} times")
-    if verdict.outcome == "done" and count != 1:
-        raise Violation("I3 the call returned, and its effect is not there")
-    if verdict.error is None:
-        return
-    outcome = getattr(verdict.error, "outcome", None)
-    if outcome is None:
-        raise Violation(f"I3 {verdict.outcome} says nothing of the outcome") from verdict.error
-    if outcome is Outcome.NOT_APPLIED and count:
-        raise Violation(f"I3 {verdict.outcome} says not applied, and it is") from verdict.error
-    if outcome is Outcome.APPLIED and not count:
-        raise Violation(f"I3 {verdict.outcome} says applied, and it is not") from verdict.error
-    if outcome is Outcome.UNKNOWN and not case.ambiguous:
-        raise Violation(f"I3 {verdict.outcome} does not know the outcome, which could be known") from verdict.error
-
-
-def no_secret(error: BaseException) -> None:
-    """I6: neither the words of an error nor the locals of our frames show a token."""
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    words = []
-    while shown is not None:
-        words.append(str(shown))
-        words += [
-            f"{frame.name} {frame.locals}" for frame in shown.stack if "/aiogmail/" in frame.filename and "/testing/" not in frame.filename
-        ]
-        shown = shown.__cause__ or shown.__context__  # type: ignore[assignment]
-    if CANARIES.found_in("\n".join(words)):
-        raise Violation("I6 an error shows a token")
-
-
-async def _ended(world: World) -> None:
-    """Every session is gone once the client is closed; the emulator needs a moment to see it."""
-    for _ in range(50):
-        if not world.server.ledger.open_connections():
-            return
-        await asyncio.sleep(world.seconds(1.0, 0.02))
-    held = [entry for entry in world.server.ledger.open_connections() if not world.server.faults.hit]
-    if held:
-        raise Violation(f"I5 connections left open: {held}")
-
-
-def _watch_connections(reached: set[tuple[str, int]]) -> None:
-    """I11: write down whom the client calls."""
-    network = asyncio.get_running_loop().network  # type: ignore[attr-defined]
-    connect = network.connect
-
-    async def watched(factory: Any, host: str, port: int, *rest: Any) -> Any:
-        reached.add((host, port))
-        return await connect(factory, host, port, *rest)
-
-    network.connect = watched
-
-
-def _allowed_hosts(server: GmailEmulator, reached: set[tuple[str, int]]) -> None:
-    allowed = {(host, port) for host in ("localhost", "127.0.0.1") for port in server._ports.values()}
-    if reached - allowed:
-        raise Violation(f"I11 connected to {reached - allowed}")
+async def _await(call: Awaitable[Any]) -> Any:
+    return await call
 
 
 # Families

@@ -30,7 +30,7 @@ class Kind:
         elsewhere: what may come of a call that waits behind that command.
         usable: whether the client can go on.
         tokens: reasons for a token that it gives.
-        ambiguous: whether it can hide from us for good what became of a change.
+        shuts: whether nobody can be asked afterwards what became of a change.
         real: why it is not tried in real time; ``""``: it is.
         lines: it speaks in lines of the server's own.
     """
@@ -42,6 +42,7 @@ class Kind:
     elsewhere: frozenset[str] = DONE
     usable: bool = True
     tokens: int = 0
+    shuts: bool = False
     real: str = ""
     lines: bool = False
 
@@ -118,9 +119,9 @@ _ALL = (
     Kind("limit-line", 15, _add("garbage", line=True, data=b"* OK " + b"x" * 70_000), _names("LimitExceeded"), _names("done", "LimitExceeded"), lines=True),
     Kind("limit-literal", 15, _add("garbage", line=True, data=b"* 1 FETCH (BODY[] {999999999}\r\n"), _names("LimitExceeded"), _names("done", "LimitExceeded"), lines=True),
     Kind("refused-expired", 16, _lost_and(lambda world: world.account.expire_tokens()), tokens=1),
-    Kind("refused-revoked", 16, _lost_and(World.revoke), _names("LoginRequired"), _names("LoginRequired"), usable=False, tokens=8),
+    Kind("refused-revoked", 16, _lost_and(World.revoke), _names("LoginRequired"), _names("LoginRequired"), usable=False, tokens=8, shuts=True),
     Kind("refused-capacity", 16, _lost_and(_capacity), real=_FLOOR),
-    Kind("uidvalidity", 17, _lost_and(lambda world: world.account.change_uidvalidity("INBOX")), _names("MailboxChanged"), _names("MailboxChanged"), usable=False),
+    Kind("uidvalidity", 17, _lost_and(lambda world: world.account.change_uidvalidity("INBOX")), _names("MailboxChanged"), _names("MailboxChanged"), usable=False, shuts=True),
     Kind("refused-connect", 18, _lost_and(lambda world: world.refuse_connections(world.seconds(20.0, 0.3)))),
     Kind("dns", 18, _lost_and(lambda world: world.forget_name(20.0)), real=_MEMORY),
     Kind("cancel", 19, _cancelled, _names("cancelled"), _names("cancelled")),

@@ -61,10 +61,34 @@ def _downloaded(world: World, found: bytes) -> None:
     _expect(found, world.account.inbox.by_uid[9].raw, "download")
 
 
+async def _listed(world: World) -> Any:
+    return await world.gmail.mailboxes()
+
+
+def _listed_right(world: World, found: Any) -> None:
+    names = {entry.name for entry in world.account.labels.listed(world.account.behaviour)}
+    _expect({info.name for info in found}, names, "mailboxes")
+
+
+async def _quota(world: World) -> Any:
+    return await world.gmail.quota()
+
+
+def _quota_right(world: World, found: Any) -> None:
+    assert found.limit == world.account.behaviour.quota * 1024, f"quota: got {found!r}"
+
+
+async def _account(world: World) -> None:
+    await world.gmail.quota()
+
+
+_QUEUE: dict[str, Any] = {"occupant": lambda world: world.gmail.quota(), "occupied": "GETQUOTAROOT", "keepers": 2}
 READING = (
     Operation("noop", "NOOP", _noop),
     Operation("search", "UID SEARCH", _search, _searched),
     Operation("fetch-rows", "UID FETCH", _rows, _rows_right),
     Operation("fetch-raw", "UID FETCH", _raw, _raw_right),
+    Operation("mailboxes", "LIST", _listed, _listed_right, prepare=_account, **_QUEUE),
+    Operation("quota", "GETQUOTAROOT", _quota, _quota_right, prepare=_account, **_QUEUE),
     Operation("download", "UID FETCH", _download, _downloaded, prepare=_large),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 from dataclasses import replace
 
 from aiogmail import Gmail
@@ -52,6 +53,20 @@ def on_emulator(letters=0, *, size=0, **behaviour):
 def raws(me):
     """The messages of an account, oldest first."""
     return [stored.raw for stored in me.messages]
+
+
+def every(server, number, fault):
+    """Let a fault hit every so many of its commands, until the result is called."""
+    match, count = server.faults.match, itertools.count(1)
+
+    def patched(protocol, command, address):
+        if (protocol, command) == ("pop3", fault.command) and next(count) % number == 0:
+            server.faults.hit.append(fault)
+            return fault
+        return match(protocol, command, address)
+
+    server.faults.match = patched
+    return lambda: setattr(server.faults, "match", match)
 
 
 def verbs(server):

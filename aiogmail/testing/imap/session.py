@@ -53,6 +53,7 @@ class ImapSession(Session):
         view: what the session knows of the selected mailbox.
         utf8, condstore: what was enabled.
         admin: whether its token is of the scope gmail.imap_admin alone.
+        only: so many of the messages that the present command is about are changed; ``None``: all.
     """
 
     protocol = "imap"
@@ -74,6 +75,7 @@ class ImapSession(Session):
         self.bad_commands = 0
         self.commands_seen = 0
         self.idling = False
+        self.only: int | None = None
         self._commands = COMMANDS
         self._news_timer: asyncio.TimerHandle | None = None
         self._greeted = False
@@ -151,6 +153,7 @@ class ImapSession(Session):
         self._record(verb, text)
         view = self.selected
         known = None if view is None else view.known()
+        self.only = None if gate.fault is None else gate.fault.only
         if not await gate.before(more=verb in _READ_ON):
             await self.guard(self._answer(verb, Args(text[len(verb) :], literals, self.utf8), unreadable))
         if await gate.after() and view is not None and known is not None and view is self.selected:

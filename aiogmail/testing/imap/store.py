@@ -22,7 +22,7 @@ def _targets(session: ImapSession, chosen: SequenceSet, uid: bool) -> list[Targe
         pairs = [(session.selected.number(number) or 0, number) for number in chosen.resolve(view)]
     else:
         pairs = [(number, view[number - 1]) for number in chosen.resolve(range(1, len(view) + 1))]
-    return [(number, one, by_uid[one]) for number, one in pairs if one in by_uid]
+    return [(number, one, by_uid[one]) for number, one in pairs if one in by_uid][: session.only]
 
 
 def _need_writable(session: ImapSession) -> None:
