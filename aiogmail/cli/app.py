@@ -50,10 +50,15 @@ def _root(
     context: typer.Context,
     account: Annotated[str | None, typer.Option("--account", "-a", envvar="AIOGMAIL_ACCOUNT", help="Which account.")] = None,
     settings: Annotated[
-        Path | None, typer.Option(envvar="AIOGMAIL_SETTINGS", help="Other servers than Gmail: a JSON file, as `aiogmail emulator --folder` writes it.")
+        Path | None,
+        typer.Option(envvar="AIOGMAIL_SETTINGS", help="Other servers than Gmail: a JSON file, as `aiogmail emulator --folder` writes it."),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="The protocol as it passes, on standard error, without secrets.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="The protocol as it passes, on standard error, without secrets.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  its callback does it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
 ) -> None:
     """Gmail on the command line: sessions that expire are replaced, and what was begun goes on."""
     context.obj = Desk(account, settings)
@@ -65,7 +70,9 @@ def _root(
 def login(
     context: typer.Context,
     address: Annotated[str, typer.Argument(help="The account's address.")],
-    client_secrets: Annotated[Path | None, typer.Option(help="The OAuth client, as Google's console offers it for download; remembered.")] = None,
+    client_secrets: Annotated[
+        Path | None, typer.Option(help="The OAuth client, as Google's console offers it for download; remembered.")
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the consent page here; without, paste its address back.")] = True,
     keyring: Annotated[bool, typer.Option(help="Keep consent and tokens in this machine's keyring instead of files.")] = False,
 ) -> None:
@@ -120,7 +127,7 @@ def show(
     context: typer.Context,
     message: Annotated[str, typer.Argument(help="The id of a message, as `search` prints it.")],
     label: Label = None,
-    headers: Annotated[bool, typer.Option("--headers", help="All header fields, as they are.")] = False,
+    headers: Annotated[bool, typer.Option("--headers", help="All header fields, decoded.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The message as it is on the server.")] = False,
     html: Annotated[bool, typer.Option("--html", help="The HTML text instead of the plain one.")] = False,
     part: Annotated[str | None, typer.Option(help="One part, by its number, decoded.")] = None,
@@ -130,9 +137,7 @@ def show(
     desk: Desk = context.obj
 
     async def work() -> None:
-        await reading.show(
-            desk, reading.message_id_of(message), mailbox=label, headers=headers, raw=raw, html=html, save=save, part=part
-        )
+        await reading.show(desk, reading.message_id_of(message), mailbox=label, headers=headers, raw=raw, html=html, save=save, part=part)
 
     run(desk, work)
 
@@ -155,7 +160,9 @@ def watch(
     context: typer.Context,
     label: Label = None,
     as_json: Json = False,
-    command: Annotated[str | None, typer.Option("--exec", help="Run this for each event: JSON in its standard input, AIOGMAIL_ID and more set.")] = None,
+    command: Annotated[
+        str | None, typer.Option("--exec", help="Run this for each event: JSON in its standard input, AIOGMAIL_ID and more set.")
+    ] = None,
     cursor: Annotated[Path | None, typer.Option(help="A file that remembers the place: the next run goes on there.")] = None,
     count: Annotated[int, typer.Option(min=0, help="End after so many events; 0: never.")] = 0,
 ) -> None:
@@ -174,7 +181,9 @@ def send(
     text: Annotated[str | None, typer.Option("--text", "-t", help="The text; by default read from standard input.")] = None,
     attach: Annotated[list[Path] | None, typer.Option(help="A file to attach; may be repeated.")] = None,
     file: Annotated[Path | None, typer.Option(help="A whole message instead (RFC 5322); - is standard input.")] = None,
-    settle_timeout: Annotated[float, typer.Option(min=0, help="Seconds to find out what became of it, should the server's reply be lost.")] = 120.0,
+    settle_timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to find out what became of it, should the server's reply be lost.")
+    ] = 120.0,
     as_json: Json = False,
 ) -> None:
     """Send a message, and wait until it is known what became of it."""
@@ -187,7 +196,10 @@ def send(
 def doctor(
     context: typer.Context,
     report: Annotated[
-        bool, typer.Option("--report", help="Also settle what is not documented, with a label and messages of its own, to yourself alone; cleans up.")
+        bool,
+        typer.Option(
+            "--report", help="Also settle what is not documented, with a label and messages of its own, to yourself alone; cleans up."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ The index is one line of JSON a message, written after the message is in place: 
 
 from __future__ import annotations
 
+import abc
 import hashlib
 import json
 import os
@@ -135,7 +136,7 @@ class Archive(Protocol):
     def close(self) -> None: ...
 
 
-class _Folder:
+class _Folder(abc.ABC):
     """A file a message, written beside its place and moved there whole."""
 
     def __init__(self, path: Path) -> None:
@@ -184,17 +185,17 @@ class _Folder:
         """What stays of a name when a mail reader marks the message: all before a Maildir's flags."""
         return re.split("[:!]2,", place)[0]
 
-    def _prepare(self) -> None:
-        raise AssertionError("a format says so")
+    @abc.abstractmethod
+    def _prepare(self) -> None: ...
 
-    def _files(self) -> Iterable[Path]:
-        raise AssertionError("a format says so")
+    @abc.abstractmethod
+    def _files(self) -> Iterable[Path]: ...
 
-    def _is_ours(self, place: str) -> bool:
-        raise AssertionError("a format says so")
+    @abc.abstractmethod
+    def _is_ours(self, place: str) -> bool: ...
 
-    def _names(self, message: Message) -> tuple[Path, Path]:
-        raise AssertionError("a format says so")
+    @abc.abstractmethod
+    def _names(self, message: Message) -> tuple[Path, Path]: ...
 
 
 class _Maildir(_Folder):
@@ -274,7 +275,7 @@ class _Mbox:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def read(self, entry: Entry) -> bytes | None:
+    def read(self, entry: Entry) -> bytes | None:  # noqa: ARG002  nothing is read: the octets are not those of the server
         return None
 
     def close(self) -> None:

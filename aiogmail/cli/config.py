@@ -4,7 +4,7 @@
 
     accounts.json           which accounts there are, which one is meant when none is named
     credentials/ADDRESS     an account's consent, as Google's own ``authorized_user`` file (0600), unless it is in the keyring
-    tokens.json             access tokens, shared by all commands that run at once (aiogmail.FileTokenStore)
+    tokens/tokens.json      access tokens, shared by all commands that run at once (aiogmail.FileTokenStore)
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Servers:
                 context = ssl.create_default_context(cafile=path.parent / _text(path, found, "ca"))
             except (OSError, ssl.SSLError) as error:
                 raise ConfigurationError(f"settings {path}: ca: {error}") from None
-        servers = {name: _endpoint(path, name, found[name], context) for name in ("imap", "smtp", "pop3") if name in found}
+        servers: dict[str, Any] = {name: _endpoint(path, name, found[name], context) for name in ("imap", "smtp", "pop3") if name in found}
         client = None
         if "client_secrets" in found:
             client = OAuthClient.from_client_secrets_file(path.parent / _text(path, found, "client_secrets"))
@@ -195,12 +195,14 @@ class Accounts:
             return UserCredentials.from_authorized_user_file(self._credentials_file(account))
         found = _keyring().get_password(_SERVICE, account.address)
         if found is None:
-            raise ConfigurationError(f"account {account.address}: its consent is not in the keyring any more; run: aiogmail login {account.address}")
+            raise ConfigurationError(
+                f"account {account.address}: its consent is not in the keyring any more; run: aiogmail login {account.address}"
+            )
         return UserCredentials.from_authorized_user_info(json.loads(found))
 
     def store(self, account: Account) -> TokenStore:
         """Where the account's access tokens are shared with other commands."""
-        return KeyringTokenStore() if account.keyring else FileTokenStore(self.folder / "tokens.json")
+        return KeyringTokenStore() if account.keyring else FileTokenStore(self.folder / "tokens" / "tokens.json")
 
     def _credentials_file(self, account: Account) -> Path:
         return self.folder / "credentials" / f"{account.address}.json"
@@ -218,13 +220,16 @@ class Accounts:
         return str(found.get("default") or ""), accounts
 
     def _save(self, chosen: str, accounts: Mapping[str, Account]) -> None:
-        listed = {one.address: {"keyring": one.keyring, "settings": str(one.settings) if one.settings else None} for one in accounts.values()}
+        listed = {
+            one.address: {"keyring": one.keyring, "settings": str(one.settings) if one.settings else None} for one in accounts.values()
+        }
         self._write(self._file, {"version": _VERSION, "default": chosen or None, "accounts": listed})
 
     def _write(self, path: Path, value: Mapping[str, Any]) -> None:
         """Whole or not at all, and for this user alone."""
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             write_private(path, json.dumps(value, indent=2).encode(), f".{os.getpid()}")
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None

@@ -92,7 +92,10 @@ class Desk:
         account = self.account()
         credentials = self.accounts.credentials(account)
         settings = self.servers(account).settings
-        async with TokenCache(self.accounts.store(account)) as tokens, Gmail(account.address, credentials, tokens=tokens, settings=settings) as gmail:
+        async with (
+            TokenCache(self.accounts.store(account)) as tokens,
+            Gmail(account.address, credentials, tokens=tokens, settings=settings) as gmail,
+        ):
             yield gmail
 
     # -- words -------------------------------------------------------------------------------------------------------------

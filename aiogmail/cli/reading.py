@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -43,14 +44,17 @@ async def list_labels(desk: Desk, *, as_json: bool) -> None:
         found = await gmail.mailboxes(counts=True)
     rows = []
     for one in found:
+        messages, unseen = (one.counts.messages, one.counts.unseen) if one.counts is not None else (None, None)
         if as_json:
-            desk.give_json(
-                {"name": one.name, "special_use": one.special_use, "messages": one.messages, "unseen": one.unseen, "selectable": one.is_selectable}
-            )
-        counts = ("" if one.messages is None else str(one.messages), "" if one.unseen is None else str(one.unseen))
-        rows.append((one.name, *counts, one.special_use or ""))
+            told = {"name": one.name, "special_use": one.special_use, "messages": messages, "unseen": unseen}
+            desk.give_json({**told, "selectable": one.is_selectable})
+        rows.append((one.name, _number(messages), _number(unseen), one.special_use or ""))
     if not as_json:
         desk.give_table(("label", "messages", "unseen", "special use"), rows)
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else str(count)
 
 
 def message_id_of(text: str) -> int:
@@ -145,7 +149,10 @@ async def show(
         elif save is not None:
             await _save_all(desk, box, uid, save)
         elif headers:
-            desk.write((await _one(box, uid, "headers")).headers.raw.decode("utf-8", "replace").rstrip())
+            fields = (await _one(box, uid, "headers")).headers
+            for name in fields:
+                for value in fields.get_all(name):
+                    desk.write(f"{name}: {_visible(value)}")
         else:
             _print(desk, await _one(box, uid, *_ROW, "structure", "html" if html else "text"), html=html)
 
@@ -210,13 +217,14 @@ async def _pour(desk: Desk, box: Mailbox, uid: int, part: str | None, target: Pa
 async def _save_all(desk: Desk, box: Mailbox, uid: int, folder: Path) -> None:
     """Every attachment, under a name of its own."""
     attachments = (await _one(box, uid, "structure")).attachments
-    folder.mkdir(parents=True, exist_ok=True)
     for one in attachments:
-        target = folder / safe_name(one.filename or f"part-{one.number}")
-        number = 1
-        while target.exists():
-            number += 1
-            target = target.with_name(f"{Path(safe_name(one.filename or f'part-{one.number}')).stem}-{number}{target.suffix}")
-        await _pour(desk, box, uid, one.number, target)
+        await _pour(desk, box, uid, one.number, _free(folder / safe_name(one.filename or f"part-{one.number}")))
     if not attachments:
         desk.say("the message has no attachments")
+
+
+def _free(path: Path) -> Path:
+    """The path, or one like it with a number: nothing is overwritten."""
+    return next(
+        one for number in itertools.count(1) if not (one := path if number == 1 else path.with_stem(f"{path.stem}-{number}")).exists()
+    )
