@@ -96,14 +96,15 @@ class Index:
         self._line(asdict(entry))
 
     def flush(self) -> None:
-        """What was added is on the disk."""
+        """What was added is written."""
         assert self._file is not None
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def close(self) -> None:
+        """What was added is on the disk."""
         if self._file is not None:
             self.flush()
+            os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
 
@@ -117,6 +118,14 @@ class Archive(Protocol):
 
     index_path: Path
 
+    def check(self) -> None:
+        """Whether an export may be written there, before anything is.
+
+        Raises:
+            ConfigurationError: there is something of somebody else's.
+        """
+        ...
+
     def open(self, entries: Iterable[Entry]) -> list[Entry]:
         """Make ready; the entries whose message is not there as it should be."""
         ...
@@ -126,7 +135,7 @@ class Archive(Protocol):
         ...
 
     def flush(self) -> None:
-        """What was put is on the disk."""
+        """What was put is written, as far as a program that is killed is concerned."""
         ...
 
     def read(self, entry: Entry) -> bytes | None:
@@ -141,7 +150,6 @@ class _Folder(abc.ABC):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._new: list[Path] = []
         self._there: dict[str, Path] = {}
         self.index_path = path / "aiogmail-export.jsonl"
 
@@ -159,23 +167,21 @@ class _Folder(abc.ABC):
         with temporary.open("wb") as file:
             file.write(message.raw)
         temporary.replace(target)
-        self._new.append(target)
         place = self._relative(target)
         self._there[self._key(place)] = target
         return place
 
-    def flush(self) -> None:
-        for path in self._new:
-            _sync(path)
-        for folder in {path.parent for path in self._new}:
-            _sync(folder)
-        self._new.clear()
+    def flush(self) -> None:  # noqa: B027  nothing to do is the answer of both formats
+        """Nothing to do: each file is in its place. What a power failure takes is found missing, or altered, by the next run."""
 
     def read(self, entry: Entry) -> bytes | None:
         return self._there[self._key(entry.place)].read_bytes()
 
-    def close(self) -> None:
-        self.flush()
+    def close(self) -> None:  # noqa: B027  nothing to do is the answer of both formats
+        """Nothing is open."""
+
+    def check(self) -> None:  # noqa: B027  nothing to do is the answer of both formats
+        """Any folder will do: only files with names of ours are touched."""
 
     def _relative(self, file: Path) -> str:
         return file.relative_to(self._path).as_posix()
@@ -247,13 +253,15 @@ class _Mbox:
         self._file: BinaryIO | None = None
         self.index_path = path.with_name(f"{path.name}.aiogmail-export.jsonl")
 
+    def check(self) -> None:
+        if self._path.exists() and self._path.stat().st_size and not self.index_path.exists():
+            raise ConfigurationError(f"to: {self._path} exists, and is not of an export that can go on")
+
     def open(self, entries: Iterable[Entry]) -> list[Entry]:
         end = max((int(entry.place.partition(":")[2]) for entry in entries), default=0)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.exists() and self._path.stat().st_size < end:
             raise ConfigurationError(f"to: {self._path} is shorter than its index says; remove both to begin anew")
-        if not end and self._path.exists() and self._path.stat().st_size and not self.index_path.exists():
-            raise ConfigurationError(f"to: {self._path} exists, and is not of an export that can go on")
         self._file = self._path.open("ab")
         self._file.truncate(end)  # a message that was being written when the program was killed
         self._file.seek(end)
@@ -273,7 +281,6 @@ class _Mbox:
     def flush(self) -> None:
         assert self._file is not None
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def read(self, entry: Entry) -> bytes | None:  # noqa: ARG002  nothing is read: the octets are not those of the server
         return None
@@ -281,18 +288,9 @@ class _Mbox:
     def close(self) -> None:
         if self._file is not None:
             self.flush()
+            os.fsync(self._file.fileno())
             self._file.close()
             self._file = None
-
-
-def _sync(path: Path) -> None:
-    if sys.platform == "win32" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def entry_of(message: Message, place: str) -> Entry:

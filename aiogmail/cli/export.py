@@ -34,6 +34,7 @@ async def export(desk: Desk, query: str, *, mailbox: str | None, to: Path, kind:
     index = Index(archive.index_path, {"account": account, "mailbox": mailbox, "query": query, "format": kind})
     try:
         archive.index_path.parent.mkdir(parents=True, exist_ok=True)
+        archive.check()
         index.open()
         try:
             for damaged in archive.open(index.entries.values()):
@@ -82,7 +83,7 @@ async def _export(desk: Desk, box: Mailbox, query: str, archive: Archive, index:
 
 
 def _save(archive: Archive, index: Index, unsaved: list[Entry]) -> None:
-    """First the messages are on the disk, then the index says so."""
+    """First the messages are written, then the index says so."""
     archive.flush()
     for entry in unsaved:
         index.add(entry)

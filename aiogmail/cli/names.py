@@ -8,6 +8,7 @@ from pathvalidate import sanitize_filename
 
 __all__ = ["safe_name"]
 
+_SUFFIX = 20
 _MOST = 200  # octets; the file systems in use take 255
 
 
@@ -15,10 +16,8 @@ def safe_name(name: str) -> str:
     """A name for one file in one folder, on any platform: no path in it, nothing hidden, nothing that reads otherwise than it is."""
     # Cf: among them the marks that turn "gpj.exe" round for the eye.
     clean = "".join(char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
-    clean = str(sanitize_filename(clean.strip(" ."), replacement_text="_", platform="universal")).strip(" .") or "_"
-    stem, dot, suffix = clean.rpartition(".")
-    if not dot:
-        stem, suffix = clean, ""
-    kept = f"{dot}{suffix}" if len(suffix.encode()) <= 20 else ""
-    stem = (stem if kept or not dot else clean).encode()[: _MOST - len(kept.encode())].decode("utf-8", "ignore")
-    return f"{stem}{kept}"
+    stem, dot, suffix = clean.strip(" .").rpartition(".")
+    end = f"{dot}{suffix}" if stem and len(suffix.encode()) <= _SUFFIX else ""
+    stem = clean.strip(" .").removesuffix(end) if end else clean.strip(" .")
+    cut = stem.encode()[: _MOST - len(end.encode())].decode("utf-8", "ignore") + end
+    return str(sanitize_filename(cut, replacement_text="_", platform="universal")).strip(" .") or "_"

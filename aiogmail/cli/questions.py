@@ -60,7 +60,7 @@ class _Asked:
         """One in the label; its UID."""
         uid = await box.append(self.letter(subject))
         if uid is None:
-            raise OutcomeUnknown("doctor: the server did not tell the UID of what was appended")
+            raise OutcomeUnknown("doctor: the server did not tell the UID of what was appended", stage="APPEND")
         return uid
 
 
