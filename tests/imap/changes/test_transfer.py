@@ -160,6 +160,20 @@ def test_the_bin_is_not_moved_to_itself():
     in_world(test, mailbox="[Gmail]/Trash", labels=("\\Trash",))
 
 
+@pytest.mark.parametrize("call", ["archive", "trash", "copy", "add_labels"])
+def test_an_outage_before_anything_was_sent_changed_nothing(call):
+    async def test(server, account, box):
+        account.drop_sessions()
+        server.faults.add(Fault("close", "CONNECT", times=None))
+        with pytest.raises(errors.TransportError) as caught:
+            await getattr(box, call)("1:2", *(["Work"] if call in ("copy", "add_labels") else []))
+        assert caught.value.outcome is Outcome.NOT_APPLIED
+        assert caught.value.stage
+        server.faults.clear()
+
+    in_world(test)
+
+
 def test_without_a_bin_a_lost_move_to_it_finds_nothing_there():
     async def test(server, account, box):
         server.faults.add(Fault("close", "UID STORE", point="reply", byte=0))
