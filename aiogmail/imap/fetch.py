@@ -312,6 +312,8 @@ class _Batch:
 class _Probe(UidFetch):
     """Asks for sizes, ahead of the bodies."""
 
+    patient = True
+
     def __init__(self, uids: UidSet, note: Callable[[int, int], None]) -> None:
         super().__init__(uids, ("RFC822.SIZE",), list[Fetch].clear)
         self._note = note
@@ -334,6 +336,8 @@ class _Probe(UidFetch):
 
 class _Window(UidFetch):
     """Asks for some of the rows. It knows its stream weakly: one that was left by ``break`` is forgotten."""
+
+    patient = True
 
     def __init__(self, stream: FetchStream, uids: UidSet, items: tuple[str, ...], *, small: bool) -> None:
         super().__init__(uids, items, self._hand_on, small=small)
