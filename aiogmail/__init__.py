@@ -52,6 +52,7 @@ from .imap.fetch import FetchStream
 from .imap.mailbox import Mailbox
 from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
+from .imap.threads import Thread, ThreadStream
 from .imap.uidset import UidSet
 from .oauth import (
     AppPassword,
@@ -127,6 +128,8 @@ __all__ = [
     "SessionExpired",
     "Settings",
     "StateError",
+    "Thread",
+    "ThreadStream",
     "Throttled",
     "TimedOut",
     "Timeouts",

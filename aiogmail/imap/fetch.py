@@ -142,6 +142,8 @@ class FetchStream(AsyncIterator[Message]):
         self._ready = []
         for batch in batches:
             batch.link.release(batch.size)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)  # a step that waits ends
         if session is not None and not session.closed.done():
             for pending in windows:
                 session.protocol.queue.cancel(pending)
@@ -158,7 +160,7 @@ class FetchStream(AsyncIterator[Message]):
             self._fill(session, self._todo)  # what is guessed travels with the question
             self._todo.extend(await self._resolve(session))
             self._resolved = True
-        while not self._batches:
+        while not self._batches and not self._closed:
             self._tell_failure()
             self._fill(session, self._todo)
             if not self._windows:
@@ -173,7 +175,8 @@ class FetchStream(AsyncIterator[Message]):
                     await self._wake
             finally:
                 self._wake = None
-        self._fill(session, self._todo)
+        if not self._closed:
+            self._fill(session, self._todo)
 
     def _tell_failure(self) -> None:
         failure, self._failure = self._failure, None

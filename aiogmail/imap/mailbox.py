@@ -9,18 +9,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiogmail.errors import CommandError, ConfigurationError, StateError
+from aiogmail.errors import ConfigurationError, StateError
 from aiogmail.ports import Effect, Keeper
 from aiogmail.settings import Limits
 
-from .commands import Command, MailboxState, Noop, UidSearch
+from .commands import Command, MailboxState, Noop
 from .download import Download, Progress
 from .fetch import FetchStream
 from .items import read_items
 from .query import Q, Query, criteria, uids_from
+from .searching import search as _search
 from .session import ImapSession
 from .structure import BodyPart, part_number
 from .texts import TextStream
+from .threads import ThreadStream
 from .uidset import UidSet
 
 __all__ = ["Mailbox"]
@@ -131,6 +133,34 @@ class Mailbox:
             return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
         return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
 
+    def thread(self, thread_id: int, *items: str) -> FetchStream:
+        """The messages of a Gmail thread that are in this mailbox, ascending; in "All Mail" that is all of it.
+
+        Args:
+            thread_id: X-GM-THRID, as :attr:`Message.thread_id` tells it.
+            items: as for :meth:`fetch`.
+
+        Raises:
+            ConfigurationError: no such number, an unknown item.
+        """
+        return self.fetch(Q.thread(thread_id), *items)
+
+    def threads(self, uids: UidSet | str | int | Iterable[int] | Query = Q.all, *items: str) -> ThreadStream:
+        """The messages of a set of UIDs or of a search, grouped by thread (X-GM-THRID), in the order of the threads' first messages.
+
+        Args:
+            uids: as for :meth:`fetch`.
+            items: as for :meth:`fetch`, but without bodies and texts.
+
+        Returns:
+            An async iterator of :class:`Thread`, and an async context manager.
+
+        Raises:
+            ConfigurationError: as :meth:`fetch`, or an item that holds bodies.
+        """
+        resolve, _ = _resolution(uids)
+        return ThreadStream(self._keeper, resolve, read_items(items), budget=self._limits.buffer)
+
     def download(self, uid: int, part: str | BodyPart | None = None, *, decode: bool = True, progress: Progress | None = None) -> Download:
         r"""The octets of a message, or of one part of it, in windows of at most twice ``Limits.buffer``. Does not set \Seen.
 
@@ -212,18 +242,6 @@ class Mailbox:
 
     def _selected(self, future: asyncio.Future[MailboxState]) -> None:
         self._trusting = not future.cancelled() and future.exception() is None
-
-
-async def _search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:
-    esearch = "ESEARCH" in session.capabilities
-    try:
-        return await session.execute(UidSearch(keys, esearch=esearch, charset=charset))
-    except CommandError as error:
-        # One report has Gmail refuse RETURN in some form: the plain form says the same.
-        if not esearch or error.status != "BAD" or error.connection_lost:
-            raise
-        session.capabilities -= {"ESEARCH"}
-        return await session.execute(UidSearch(keys, esearch=False, charset=charset))
 
 
 def _those_there(uids: UidSet) -> _Resolve:

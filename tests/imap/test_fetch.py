@@ -485,3 +485,17 @@ def test_news_among_the_sizes_are_left_to_others():
     assert [probe.take_run(responses, start) for start in (0, 2, 3)] == [2, 0, 0]
     assert noted == {1: 10, 2: 20}
     assert list(probe.left) == [3]
+
+
+@pytest.mark.parametrize("point", ["UID FETCH", "UID SEARCH"])
+def test_closing_it_ends_a_step_that_waits(point):
+    async def test(server, account, inbox, raws):
+        server.faults.add(Fault("delay", point, seconds=0.1))
+        stream = inbox.fetch(Q.all, "flags")
+        step = asyncio.ensure_future(anext(stream, None))
+        await asyncio.sleep(0.05)
+        await stream.aclose()
+        assert await step is None
+        assert len(await inbox.search(Q.all)) == 20
+
+    run(with_inbox(test, count=20))

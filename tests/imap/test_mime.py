@@ -27,7 +27,7 @@ def test_parts_are_numbered_and_cut_as_a_server_does():
         ("2.TEXT", "MULTIPART/ALTERNATIVE"),
         ("2.1", "TEXT/PLAIN"),
     ]
-    octets = dict((section, octets) for section, _, octets in told(raw))
+    octets = {section: part for section, _, part in told(raw)}
     assert octets["1"] == b"one"
     assert octets["2"].startswith(b"Subject: in\r\n")
     assert octets["2"].endswith(b"--c--")
