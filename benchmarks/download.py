@@ -24,7 +24,9 @@ from . import imapflow
 from .measure import Meter
 from .runner import Plan, Row
 
-__all__ = ["measure"]
+__all__ = ["CASE", "measure"]
+
+CASE = "download"
 
 SIZE, QUICK = 25_000_000, 5_000_000
 ROUND_TRIP = 0.040
