@@ -199,8 +199,8 @@ class FetchStream(AsyncIterator[Message]):
     def _fill(self, session: ImapSession, todo: Windows) -> None:
         """Keep the pipe full: two windows on the way, unless a command waits for its turn or enough rows wait here."""
         while len(self._windows) < _AHEAD and not session.closed.done():
-            if self._windows and (session.protocol.queue.is_contended or session.protocol.is_holding()):
-                return
+            if (self._windows or self._batches) and (session.protocol.queue.is_contended or session.protocol.is_holding()):
+                return  # also while a command in the consumer's loop keeps the socket open: what it holds must not grow meanwhile
             probe = todo.next_probe()
             if probe:
                 self._submit(session, _Probe(probe, todo.note_size))

@@ -499,3 +499,22 @@ def test_closing_it_ends_a_step_that_waits(point):
         assert len(await inbox.search(Q.all)) == 20
 
     run(with_inbox(test, count=20))
+
+
+def test_while_commands_in_the_loop_take_their_time_no_more_is_taken_in():
+    """They keep the socket open, and what comes meanwhile must not be followed by ever more windows."""
+
+    async def test(server, account, inbox, raws):
+        async for message in inbox.fetch("1:*", "raw"):
+            if message.uid == 1:
+                before = windows(server)
+                for _ in range(20):
+                    await inbox.noop()
+                assert windows(server) - before <= 3
+        assert message.uid == 200
+        assert windows(server) > 15
+
+    def windows(server):
+        return sum("BODY.PEEK[]" in command.line for command in server.ledger.commands)
+
+    run(with_inbox(test, count=200, limits=Limits(buffer=20_000)))
