@@ -69,8 +69,8 @@ class Look:
         """Compare the mailbox with a cursor."""
         condstore = "CONDSTORE" in session.capabilities
         hinted = self.is_hinted(session)
-        if not hinted:
-            await session.execute(Noop())  # an occasion to tell what is new: some servers show it no sooner
+        if "IDLE" not in session.capabilities:
+            await session.execute(Noop())  # an occasion to tell what is new: some servers show it, or count it, no sooner
         changes: ChangedMessages | None = None
         status_command = _Counts(mailbox, session, condstore=condstore)
         if hinted and condstore and cursor.uids:
@@ -85,6 +85,8 @@ class Look:
         if changes is None and condstore and counts == self._counts and not self.is_incomplete:
             self._heard = status_command.news
             return Looked(uidvalidity)
+        if not hinted:
+            await session.execute(Noop())  # as above: what is counted may not be shown yet
         if not condstore:
             found = await self._compare_flags(session, cursor)
         else:
