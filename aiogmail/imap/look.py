@@ -29,6 +29,7 @@ _MOST_ARRIVED = 16 * WINDOW
 """Arrivals told by one comparison. The rest is for the next, so that a cursor within need not list many changes made meanwhile."""
 _FLAGS_AT_ONCE = 4096
 _FEW = 1000
+_RECENT = frozenset({"\\Recent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ async def _flags_of(session: ImapSession, uids: UidSet) -> dict[int, frozenset[s
     found: dict[int, frozenset[str]] = {}
 
     def take(rows: list[Fetch]) -> None:
-        found.update((row.uid, row.flags or frozenset()) for row in rows if row.uid is not None)
+        found.update((row.uid, _lasting(row.flags)) for row in rows if row.uid is not None)
 
     await session.execute(UidFetch(uids, ("FLAGS",), take))
     return found
@@ -221,11 +222,18 @@ def _items(session: ImapSession) -> Sequence[str]:
     return items
 
 
+def _lasting(flags: frozenset[str] | None) -> frozenset[str]:
+    r"""Those that are the message's: ``\Recent`` is a session's (RFC 3501 section 2.3.2)."""
+    if flags is None:
+        return frozenset()
+    return flags - _RECENT if flags >= _RECENT else flags
+
+
 def _row(row: Fetch) -> Row:
     labels = row.get("X-GM-LABELS")
     return Row(
         row.number("MODSEQ") or 0,
-        row.flags or frozenset(),
+        _lasting(row.flags),
         labels if isinstance(labels, frozenset) else frozenset(),
         row.number("X-GM-MSGID"),
         row.number("X-GM-THRID"),

@@ -103,7 +103,7 @@ class Consumer:
     async def knows(self, other):
         """Wait until what it was told is what is there."""
         async with asyncio.timeout(20):
-            while {uid: flags - {r"\Recent"} for uid, (flags, _) in self.live.messages.items()} != await off_loop(other.there):
+            while {uid: flags for uid, (flags, _) in self.live.messages.items()} != await off_loop(other.there):
                 if self._task.done():
                     self._task.result()
                 await asyncio.sleep(0.05)
