@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
+from aiogmail.budget import Pace
+from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 
-from .commands import Command, bye_error
+from .commands import Command, bye_error, is_throttled
 from .pending import Link, Pending
 from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
 
@@ -70,8 +71,13 @@ class CommandQueue:
         self._write_paused = False
         self._error: GmailError | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pacing: asyncio.TimerHandle | None = None
         self._mark = 0
         self._first_byte = True
+        self.pace: Pace | None = None
+        """How far apart the account's commands are sent, once the server has said [THROTTLED]."""
+        self.on_throttled: Callable[[str], None] | None = None
+        """Called with the server's words when the pace has slowed down."""
         self.literal_mode = LiteralMode.SYNC
         self.utf8 = False
 
@@ -133,13 +139,26 @@ class CommandQueue:
         pending.future.cancel()
         leader = self._flight.get(pending.tag)
         if leader is not None and (leader is pending or pending in leader.riders):
-            if leader is not self._writer and not leader.left and pending.command.is_droppable():
-                pending.abandoned = True
-                self._say_interrupt(pending)
-            else:
-                self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
+            self._leave(pending, leader)
         elif pending in self._waiting:
             self._waiting.remove(pending)
+
+    def _leave(self, pending: Pending[Any], leader: Pending[Any]) -> None:
+        """Somebody who waited for this run went away: it goes on for those who still do."""
+        pending.command.forget()
+        group = (leader, *leader.riders)
+        if not all(one.future.done() for one in group):
+            return
+        if leader is not self._writer and not leader.left and all(one.command.is_droppable() for one in group):
+            self._say_interrupt(leader)
+        else:
+            self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
+
+    def cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: whoever can use the octets that came of it may have them."""
+        for pending in self._flight.values():
+            for one in (pending, *pending.riders):
+                one.command.take_cut(text, octets)
 
     def fail(self, error: GmailError) -> None:
         """The connection is gone: every command fails now, with this as the cause."""
@@ -147,6 +166,8 @@ class CommandQueue:
             return
         self._error = error
         self._stop_timer()
+        if self._pacing is not None:
+            self._pacing.cancel()
         flight, self._flight = list(self._flight.values()), {}
         waiting, self._waiting = list(self._waiting), deque()
         writer, self._writer = self._writer, None
@@ -210,7 +231,7 @@ class CommandQueue:
     # -- writing ---------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        while self._waiting and self._may_start(self._waiting[0].command):
+        while self._waiting and self._may_start(self._waiting[0].command) and not self._is_paced():
             self._start(self._waiting.popleft())
         if self._waiting:
             self._interrupt()
@@ -224,19 +245,39 @@ class CommandQueue:
             return False
         return not any(pending.command.blocks or command.clashes(pending.command) for pending in self._flight.values())
 
+    def _is_paced(self) -> bool:
+        """Whether the next command must wait because the server asked for less haste."""
+        if self.pace is None or not self.pace.gap:
+            return False
+        now = self._loop.time()
+        wait = self.pace.wait(now)
+        if wait <= 0:
+            self.pace.sent(now)
+            return False
+        if self._pacing is None:
+            self._pacing = self._loop.call_later(wait, self._paced)
+        return True
+
+    def _paced(self) -> None:
+        self._pacing = None
+        self._pump()
+
+    def _note_pace(self, text: str) -> None:
+        assert self.pace is not None
+        if not is_throttled(text):
+            self.pace.eased(self._loop.time())
+        elif self.pace.throttled(self._loop.time()) and self.on_throttled is not None:
+            self.on_throttled(text)
+
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
         pending.tag = command.tag = self._new_tag()
-        if self._waiting:
-            for _ in range(command.join([other.command for other in self._waiting])):
-                rider = self._waiting.popleft()
-                rider.tag = pending.tag
-                pending.riders.append(rider)
         try:
+            self._take_along(pending)
             encoded = encode_command(
                 pending.tag, command.name, *command.arguments(), literal=self.literal_mode, utf8=self.utf8, limits=self._limits
             )
-        except ConfigurationError as error:
+        except Exception as error:  # noqa: BLE001  # whatever a command's own code raises, who waits for it must hear of it
             for one in (pending, *pending.riders):
                 self._reject(one, error)
             return
@@ -248,6 +289,15 @@ class CommandQueue:
         if len(self._flight) == 1:
             self._start_timer()
         self._write_segment(pending)
+
+    def _take_along(self, pending: Pending[Any]) -> None:
+        """Those that can be done in the same run as this one."""
+        if self._waiting:
+            room = self._limits.command_line - len(pending.tag)
+            for _ in range(pending.command.join([other.command for other in self._waiting], room)):
+                rider = self._waiting.popleft()
+                rider.tag = pending.tag
+                pending.riders.append(rider)
 
     def _write_segment(self, pending: Pending[Any]) -> None:
         """Hand over one segment; the writer is released when the last one is out."""
@@ -288,6 +338,13 @@ class CommandQueue:
         elif pending in self._waiting:
             self.cancel(pending)
 
+    def end_endless(self, error: GmailError) -> None:
+        """End what would go on for ever, and fail what would begin to; nothing else is touched."""
+        self._interrupt()
+        for pending in [one for one in self._waiting if one.command.endless]:
+            self._waiting.remove(pending)
+            self._reject(pending, error.replica())
+
     def _say_interrupt(self, pending: Pending[Any]) -> None:
         line = pending.command.interrupt()
         if line is not None:
@@ -318,10 +375,11 @@ class CommandQueue:
         if pending is None:
             self._link.fail(ProtocolError(f"{self._name}: a tagged reply to no command on the wire ({response.tag[:32]!r})"))
             return
-        if pending is self._writer and (response.status == "OK" or not pending.waiting):
+        if pending is self._writer and response.status == "OK":
             self._link.fail(ProtocolError(f"{self._name}: {pending.command.name} was answered before it was wholly sent"))
             return
-        if pending is self._writer:  # NO or BAD instead of the continuation: the literal is not wanted
+        cut = pending is self._writer and not pending.waiting
+        if pending is self._writer:  # NO or BAD instead of the continuation, or in the middle: the literal is not wanted
             self._writer = None
         oldest = next(iter(self._flight.values())) is pending
         del self._flight[response.tag]
@@ -332,24 +390,33 @@ class CommandQueue:
             self._start_timer()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)
-        self._settle(pending, response)
+        if self.pace is not None:
+            self._note_pace(response.text)
+        if response.status == "OK" and pending.command.utf8:
+            self.utf8 = True
+        self._settle(pending, response, cut=cut)
+        if cut:
+            # Who refuses a literal that need not wait reads the rest of it or does not (RFC 7888): what is next may be taken for either.
+            self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was refused while it was sent"))
         self._pump()
 
-    def _settle(self, pending: Pending[Any], response: Tagged) -> None:
+    def _settle(self, pending: Pending[Any], response: Tagged, *, cut: bool = False) -> None:
         for rider in pending.riders:
             self._settle(rider, response)
         try:
             result = pending.command.settle(response)
         except GmailError as error:
+            lost = error.connection_lost
+            error.connection_lost = lost or cut
             self._reject(pending, error)
-            if error.connection_lost:
+            if lost:
                 self._link.fail(error)
         else:
             if not pending.future.done():
                 pending.future.set_result(result)
 
     @staticmethod
-    def _reject(pending: Pending[Any], error: GmailError) -> None:
+    def _reject(pending: Pending[Any], error: Exception) -> None:
         if not pending.future.done():
             pending.future.set_exception(error)
 

@@ -6,7 +6,7 @@ from .append import Append, Appended
 from .authenticate import Authenticate
 from .base import Command
 from .changed import ChangedMessages, UidFetchChanged
-from .failures import bye_error, command_error
+from .failures import bye_error, command_error, is_throttled
 from .fetch import UidFetch, reply_name
 from .idle import Idle
 from .mailboxes import (
@@ -67,5 +67,6 @@ __all__ = [
     "bye_error",
     "capabilities_of",
     "command_error",
+    "is_throttled",
     "reply_name",
 ]
