@@ -39,7 +39,7 @@ class World:
 
     Attributes:
         server, account: the emulator's side, where everything can be looked up.
-        gmail, inbox: the client's.
+        gmail, inbox, credentials: the client's.
         caller: the task that makes the call.
         fetched: how often the client asked for a token.
         notes: for operations: what they need to remember.
@@ -55,7 +55,8 @@ class World:
         self.revoked = False
         self.notes: dict[str, Any] = {}
         server.hub.tokens.word = lambda prefix, _size=40: CANARIES.secret(prefix)  # type: ignore[method-assign]
-        self.gmail = Gmail(ME, TokenProvider(self._token), settings=self._settings(pipeline))
+        self.credentials = TokenProvider(self._token)
+        self.gmail = Gmail(ME, self.credentials, settings=self._settings(pipeline))
         self.inbox: Any = None
 
     def _settings(self, pipeline: int) -> Settings:
