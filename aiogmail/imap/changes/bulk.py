@@ -23,6 +23,8 @@ from .result import ChangeResult
 __all__ = ["Bulk", "Change", "Reply", "Verdict"]
 
 MAX_REPLAYS = 3
+DEAD = 60.0
+"""A connection that has been gone for so long will not have its last octets acted on any more."""
 _LINE = 12 * 1024
 """What of the 16 KiB of a command line its UIDs may take; flags, labels and names have the rest."""
 
@@ -121,7 +123,10 @@ class Bulk:
             failure = await self._tried(batch)
             if failure is None:
                 continue
+            await self._outlived(batch)
             left = batch.left
+            if not left:
+                continue
             if batch.tried:
                 self.unknown |= left
                 self._rest(todo, failure)
@@ -135,6 +140,16 @@ class Bulk:
                 self._rest(todo, failure)
                 return False
         return True
+
+    async def _outlived(self, batch: _Batch) -> None:
+        """Refused in the end; but a try that was lost before may still be on its way through the server: it is given its minute."""
+        if batch.tried or batch.lost_at is None:
+            return
+        await asyncio.sleep(max(0.0, batch.lost_at + DEAD - asyncio.get_running_loop().time()))
+        try:
+            await self._runner.run(batch.look, Effect.PURE)
+        except GmailError:
+            batch.tried = True
 
     def _rest(self, todo: list[UidSet], error: GmailError) -> None:
         for other in todo:
@@ -200,6 +215,8 @@ class _Batch:
         self.attempts = 0
         self.progressed = False
         self.patience = 0.0
+        self.lost_at: float | None = None
+        """When a try was lost on its way, by the event loop's clock."""
 
     async def work(self, session: ImapSession) -> None:
         """Ask about what was written before; write what is left."""
@@ -215,6 +232,8 @@ class _Batch:
         except GmailError as error:
             if error.connection_lost:
                 self.tried = error.outcome is not Outcome.NOT_APPLIED
+                if self.tried:
+                    self.lost_at = asyncio.get_running_loop().time()
                 raise
             if getattr(error, "status", "") == "NO" and not isinstance(error, MailboxNotFound):  # some of it may be done all the same
                 await self._ask(session, Reply.NO)
@@ -230,6 +249,10 @@ class _Batch:
             refusal = self._change.undone(self.left)
             refusal.outcome = Outcome.NOT_APPLIED
             raise refusal
+
+    async def look(self, session: ImapSession) -> None:
+        """Ask once more."""
+        await self._ask(session, Reply.NONE)
 
     async def _ask(self, session: ImapSession, reply: Reply) -> None:
         verdict = await self._change.verify(session, self.left, reply)
