@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail, ImapClient
+from .client import Gmail, ImapClient, Pop3Client, SendReport, SendStream, SmtpClient
 from .errors import (
     AccessDenied,
     AuthError,
@@ -46,13 +46,19 @@ from .errors import (
     TransportError,
     Unavailable,
 )
+from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.cursor import Cursor
+from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
+from .imap.events import Arrived, Changed, Event, Gone, MailboxReset
 from .imap.fetch import FetchStream
+from .imap.labels import Label
 from .imap.mailbox import Mailbox
-from .imap.models import Address, Envelope, Message
+from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
+from .imap.watch import Watch
 from .oauth import (
     AppPassword,
     FileTokenStore,
@@ -70,9 +76,14 @@ from .oauth import (
     login,
     revoke,
 )
+from .pop3.arrivals import Arrivals
+from .pop3.download import PopDownload
+from .pop3.maildrop import Maildrop
+from .pop3.models import PopMail, PopStat
 from .ports import Effect, Outcome
 from .secret import Secret
-from .settings import Endpoint, Limits, Settings, Timeouts
+from .settings import Budget, Endpoint, Limits, Settings, Timeouts
+from .smtp import SendResult
 
 __version__ = "0.1.0"
 
@@ -82,30 +93,45 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrivals",
+    "Arrived",
     "AuthError",
+    "BodyPart",
+    "Budget",
+    "ChangeResult",
+    "Changed",
     "CommandError",
     "ConfigurationError",
     "Conflict",
     "ConnectFailed",
+    "Cursor",
     "Disconnected",
     "Download",
     "Effect",
     "Endpoint",
     "Envelope",
+    "Event",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
     "GmailError",
+    "Gone",
     "GoogleAuthCredentials",
+    "Headers",
     "ImapClient",
     "KeyringTokenStore",
+    "Label",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
     "Mailbox",
     "MailboxChanged",
+    "MailboxCounts",
+    "MailboxInfo",
     "MailboxNotFound",
+    "MailboxReset",
     "MailboxState",
+    "Maildrop",
     "MemoryTokenStore",
     "Message",
     "MessageTooLarge",
@@ -114,16 +140,25 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "OverQuota",
+    "Pop3Client",
+    "PopDownload",
+    "PopMail",
+    "PopStat",
     "ProtocolError",
     "Q",
     "Query",
+    "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",
+    "SendReport",
+    "SendResult",
+    "SendStream",
     "SendingLimitReached",
     "ServiceAccountCredentials",
     "SessionExpired",
     "Settings",
+    "SmtpClient",
     "StateError",
     "Throttled",
     "TimedOut",
@@ -139,6 +174,7 @@ __all__ = [
     "UidSet",
     "Unavailable",
     "UserCredentials",
+    "Watch",
     "__version__",
     "login",
     "revoke",

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiogmail.errors import CommandError, ConfigurationError, StateError
-from aiogmail.ports import Effect, Keeper
-from aiogmail.settings import Limits
+from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.ports import Effect, Keeper, Runner
+from aiogmail.settings import Limits, Timeouts
 
-from .commands import Command, MailboxState, Noop, UidSearch
-from .download import Download
+from .changing import Changing, Uids
+from .commands import Command, MailboxState, Noop
+from .cursor import Cursor
+from .download import Download, Progress
 from .fetch import FetchStream
-from .models import wire_items
+from .items import read_items
+from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
+from .searching import search
 from .session import ImapSession
+from .structure import BodyPart, part_number
+from .texts import TextStream
 from .uidset import UidSet
+from .watch import Watch, check_watch
 
 __all__ = ["Mailbox"]
 
@@ -31,7 +40,7 @@ _Guess = Callable[[MailboxState], UidSet]
 _STAR = re.compile(r"(?:([0-9]{1,10}):)?\*")
 
 
-class Mailbox:
+class Mailbox(Changing):
     """A selected mailbox, as ``Gmail.mailbox(name)`` gives it: an async context manager.
 
     Its UIDs hold as long as UIDVALIDITY does. Should that change while it is open, every call raises
@@ -46,12 +55,23 @@ class Mailbox:
         connect: Callable[[], Awaitable[ImapSession]],
         keep: Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]],
         limits: Limits,
+        timeouts: Timeouts | None = None,
+        account: str = "",
+        find: Callable[[ImapSession], Awaitable[str]] | None = None,
     ) -> None:
         self.name = check_mailbox_name(name)
         self.readonly = readonly
         self._connect = connect
+        self._keep = keep
+        self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
+        self._keep = keep
         self._limits = limits
+        self._account = account
+        self._find = find
+        """Finds out its name, where that differs from account to account."""
+        self._heirs: list[Mailbox] = []
+        self.timeouts = timeouts or Timeouts()
         self._session: ImapSession | None = None
         self._state: MailboxState | None = None
         self._trusting = False
@@ -76,6 +96,10 @@ class Mailbox:
         Cancelled, it drops the connection at once.
         """
         await self._keeper.aclose(timeout)
+        for other in list(self._visited):
+            await other.aclose()
+        while self._heirs:
+            await self._heirs.pop().aclose(timeout)
 
     @property
     def state(self) -> MailboxState:
@@ -103,7 +127,7 @@ class Mailbox:
             CommandError: the server refused the search.
         """
         keys, charset = criteria(query)
-        return await self._keeper.run(lambda session: _search(session, keys, charset), Effect.PURE)
+        return await self._keeper.run(lambda session: search(session, keys, charset), Effect.PURE)
 
     def fetch(self, uids: UidSet | str | int | Iterable[int] | Query, *items: str) -> FetchStream:
         r"""The messages of a set of UIDs or of a search, ascending, each exactly once.
@@ -111,8 +135,10 @@ class Mailbox:
         Args:
             uids: a :class:`UidSet`, what makes one (``5``, ``"1:3,7"``, ``[1, 2, 9]``), ``"7:*"``, or a query made by
                 :class:`Q`.
-            items: what of each message: ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
-                ``"gmail_id"``, ``"thread_id"``, ``"envelope"``, ``"structure"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \Seen.
+            items: what of each message, names in any case. ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
+                ``"gmail_id"``, ``"thread_id"``, ``"envelope"``, ``"structure"``; ``"headers"`` or single fields, ``"header:subject"``;
+                ``"text"`` and ``"html"``: the text parts without the rest; ``"part:1.2"``: one part; ``"raw"``: everything. None given:
+                flags, internal_date and size. Nothing sets \Seen.
 
         Returns:
             An async iterator of :class:`Message`, and an async context manager. UIDs that are gone are left out.
@@ -120,31 +146,113 @@ class Mailbox:
         Raises:
             ConfigurationError: UID 0, a control character, an unknown item: at once, before anything is sent.
         """
-        wire = wire_items(items)
+        read = read_items(items)
         resolve, guess = _resolution(uids)
-        return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer, guess=guess)
+        if read.texts:
+            return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
+        return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
 
-    def download(self, uid: int) -> Download:
-        r"""The octets of one message as it is on the server, in parts of twice ``Limits.buffer``. Does not set \Seen.
+    def download(self, uid: int, part: str | BodyPart | None = None, *, decode: bool = True, progress: Progress | None = None) -> Download:
+        r"""The octets of a message, or of one part of it, in windows of at most twice ``Limits.buffer``. Does not set \Seen.
 
-        For what is too large for ``fetch(uid, "raw")`` to hold: never more than two parts are in memory, and after a cut it goes on
-        at the octet where it stood.
+        For what is too large for ``fetch`` to hold: never more than two windows are in memory, and after a cut it goes on behind the last
+        octet that came.
+
+        Args:
+            uid: of the message.
+            part: the number of a part (``"2"``, ``"1.2"``) or a :class:`BodyPart`, as :attr:`Message.attachments` has them; ``None``: the
+                whole message as it is on the server.
+            decode: of a part, decode its base64 or quoted-printable; what cannot be decoded is told in ``defects``.
+            progress: called with the octets received so far and their number in all (``None``: unknown), as transferred.
 
         Returns:
-            An async iterator of ``bytes``, and an async context manager.
+            An async iterator of ``bytes``, and an async context manager, with ``received``, ``size``, ``defects`` and ``to_file(path)``.
 
         Raises:
-            ConfigurationError: no UID.
+            ConfigurationError: no UID, no part.
         """
         if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
             raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
-        return Download(self._keeper, uid, 2 * self._limits.buffer)
+        number = "" if part is None else part_number(part)
+        return Download(self._keeper, uid, 2 * self._limits.buffer, part=number, decode=decode, progress=progress)
+
+    async def save(
+        self,
+        uid: int,
+        path: str | os.PathLike[str],
+        part: str | BodyPart | None = None,
+        *,
+        decode: bool = True,
+        progress: Progress | None = None,
+    ) -> int:
+        """Download a message, or one part of it, into a file: complete, or not there at all; see :meth:`.download.Download.to_file`.
+
+        Returns:
+            The octets written.
+
+        Raises:
+            OSError: the file cannot be written.
+            GmailError: as :meth:`download`.
+        """
+        return await self.download(uid, part, decode=decode, progress=progress).to_file(path)
+
+    def watch(self, cursor: Cursor | None = None, *, poll: float | None = None) -> Watch:
+        """What happens in the mailbox from now on, or from a cursor on: who arrived, who is gone, whose flags or labels changed.
+
+        ::
+
+            async with inbox.watch(Cursor.from_json(saved) if saved else None) as watch:
+                async for event in watch:
+                    if isinstance(event, Arrived):
+                        ...
+                    save(event.cursor.to_json())
+
+        The mailbox's other calls work meanwhile, also within the loop.
+
+        Args:
+            cursor: where to go on: of an event, or from :meth:`Cursor.from_json`. ``None``: what is there now is not told, what comes is.
+                :meth:`Cursor.beginning` tells everything that is there as arrived, first.
+            poll: seconds after which the server is asked even though it told nothing; at most, and by default, ``Timeouts.idle_renew``. Gmail
+                does not tell of changed labels by itself.
+
+        Returns:
+            An async iterator of :class:`Event`, and an async context manager. A message that came and went between two looks is not told of.
+
+        Cost: a look is two or three small commands; where messages are gone it asks for every UID. Without CONDSTORE it asks for the flags of
+        every message each time, keeps them in memory, and a new watch cannot know what flags changed before it began.
+
+        Raises:
+            ConfigurationError: no cursor, or one of another account or mailbox.
+        """
+        started = check_watch(cursor, poll, self._account, self.name)
+        return Watch(self, started, account=self._account, name=self.name, poll=poll)
 
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
         await self._run(Noop)
 
     # -- the connection ----------------------------------------------------------------------------------------------------
+
+    @property
+    def runner(self) -> Runner[ImapSession]:
+        """What runs work on a session that has this mailbox selected."""
+        return self._keeper
+
+    async def renewed(self) -> Mailbox:
+        """The same mailbox, opened anew because this one's UIDs are void; closed with this one at the latest."""
+        heir = Mailbox(
+            self.name,
+            readonly=self.readonly,
+            connect=self._connect,
+            keep=self._keep,
+            limits=self._limits,
+            timeouts=self.timeouts,
+            account=self._account,
+            find=self._find,
+        )
+        await heir.__aenter__()
+        self._heirs.append(heir)
+        return heir
 
     async def _run(self, command: Callable[[], Command[T]]) -> T:
         made = command()
@@ -154,6 +262,22 @@ class Mailbox:
             return await session.execute(command())
 
         return await self._keeper.run(work, effect)
+
+    def _question(self, uids: Uids) -> tuple[UidSet, _Resolve]:
+        """The UIDs that are named, none if it is a search, and how to find out which messages are meant."""
+        resolve, _ = _resolution(uids)
+        named = not isinstance(uids, Query) and not (isinstance(uids, str) and _STAR.fullmatch(uids))
+        return _uid_set(uids) if named else UidSet(), resolve
+
+    @contextlib.asynccontextmanager
+    async def _visit(self, mailbox: str) -> AsyncIterator[Runner[ImapSession]]:
+        """Another mailbox of the account, to look only, on a connection of its own."""
+        async with Mailbox(mailbox, readonly=True, connect=self._connect, keep=self._keep, limits=self._limits) as other:
+            self._visited.add(other)
+            try:
+                yield other._keeper
+            finally:
+                self._visited.discard(other)
 
     async def _open(self) -> ImapSession:
         """A session with this mailbox selected.
@@ -165,6 +289,8 @@ class Mailbox:
         known, trusting = self._state, self._trusting
         self._trusting = False
         try:
+            if self._find is not None and not trusting:
+                self.name = await self._find(session)
             selected = session.select(self.name, readonly=self.readonly, uidvalidity=known.uidvalidity if known else None)
             selected.future.add_done_callback(self._selected)
             if known is None or not trusting:
@@ -179,18 +305,6 @@ class Mailbox:
         self._trusting = not future.cancelled() and future.exception() is None
 
 
-async def _search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:
-    esearch = "ESEARCH" in session.capabilities
-    try:
-        return await session.execute(UidSearch(keys, esearch=esearch, charset=charset))
-    except CommandError as error:
-        # One report has Gmail refuse RETURN in some form: the plain form says the same.
-        if not esearch or error.status != "BAD" or error.connection_lost:
-            raise
-        session.capabilities -= {"ESEARCH"}
-        return await session.execute(UidSearch(keys, esearch=False, charset=charset))
-
-
 def _those_there(uids: UidSet) -> _Resolve:
     """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
 
@@ -198,23 +312,9 @@ def _those_there(uids: UidSet) -> _Resolve:
         if len(uids) <= _AS_IT_STANDS:
             return uids
         span = UidSet(f"{uids.ranges[0][0]}:{uids.ranges[-1][1]}")
-        return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
+        return uids & await search(session, criteria(Q.uid(span))[0], charset=False)
 
     return resolve
-
-
-def check_mailbox_name(name: object) -> str:
-    """A mailbox name that can be sent.
-
-    Raises:
-        ConfigurationError: empty, not a text, or with CR, LF, NUL or a lone surrogate.
-    """
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"mailbox: expected a name such as 'INBOX', got {name!r}")
-    bad = next((char for char in name if char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff"), None)
-    if bad is not None:
-        raise ConfigurationError(f"mailbox: control characters and lone surrogates cannot be in a name, got {bad!r} in {name!r}")
-    return name
 
 
 def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:
@@ -236,7 +336,7 @@ def _found_by(query: Query) -> _Resolve:
     keys, charset = criteria(query)
 
     async def resolve(session: ImapSession) -> UidSet:
-        return await _search(session, keys, charset)
+        return await search(session, keys, charset)
 
     return resolve
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 
 from aiogmail.errors import LimitExceeded, ProtocolError
 from aiogmail.settings import Limits
@@ -32,6 +33,20 @@ _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals
 _ROW = re.compile(rb"\* [0-9]{1,20}+ [^\r{]{0,1000}+\{([0-9]{1,9}+)\}\r\n")
 """Data, not a status, with a literal at its end and no brace before."""
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
+
+
+class _Shared(threading.local):
+    """One scratch buffer for all connections of a thread, that is, of an event loop.
+
+    Nothing runs between :meth:`Framer.get_buffer` and :meth:`Framer.buffer_updated`: of a thousand connections that wait, none needs its own.
+    """
+
+    def __init__(self) -> None:
+        self.wide = memoryview(bytearray(_WIDE))
+        self.scratch = self.wide[:SCRATCH]
+
+
+_shared = _Shared()
 
 
 class Framer:
@@ -61,8 +76,6 @@ class Framer:
         self._missing = 0  # and how much of it is to come
         self._room = _NOTHING  # a block where that is received, and how much of the block is
         self._filled = 0
-        self._scratch = self._given = memoryview(bytearray(SCRATCH))
-        self._wide = _NOTHING
         self._reserve = _NOTHING  # a block for large literals, and whether this one is in it
         self._reserve_taken = False
 
@@ -81,16 +94,10 @@ class Framer:
         if len(self._room) - self._filled < SCRATCH:
             self._end_block()
             if self._missing < SCRATCH:
-                return self._give_scratch()
+                # While bodies flow more is read at once. Behind the rest of a large literal comes the next, which is better in its block.
+                return _shared.wide if self._missing and not self._reserve_taken else _shared.scratch
             self._room = self._block()
         return self._room[self._filled :]
-
-    def _give_scratch(self) -> memoryview:
-        if self._missing and not self._reserve_taken:
-            self._given = self._wide = self._wide or memoryview(bytearray(_WIDE))
-        else:  # behind the rest of a large literal comes the next, which is better received into its block
-            self._given = self._scratch
-        return self._given
 
     def _end_block(self) -> None:
         """The block as one piece, in however many arrivals it came: a dripping server must not cost an object a drop."""
@@ -112,12 +119,11 @@ class Framer:
         """Give back what is only kept for speed."""
         if not self._reserve_taken:
             self._reserve = _NOTHING
-        self._wide = _NOTHING  # where it was given out it stays alive until what it was given for has come
 
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
         if not self._room:
-            return self.feed(bytes(self._given[:count]))
+            return self.feed(bytes(_shared.wide[:count]))
         self.received += count
         self._filled += count
         self._missing -= count
@@ -143,6 +149,12 @@ class Framer:
             self.drop()
         return frames
 
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """The response that is not complete, where it stands within a literal: its text up to there, and what came of that literal."""
+        if not self._missing:
+            return None
+        return _CRLF.join(self._lines), b"".join(self._pieces)
+
     def drop(self) -> None:
         """Nothing of what is held will ever be used."""
         self._held = b""
@@ -152,7 +164,6 @@ class Framer:
         self._pieces, self._missing = [], 0
         self._room, self._filled = _NOTHING, 0
         self._reserve, self._reserve_taken = _NOTHING, False
-        self._wide = _NOTHING
 
     def _frame(self, data: bytes, frames: list[Frame]) -> None:
         position = 0
