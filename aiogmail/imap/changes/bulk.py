@@ -23,6 +23,8 @@ from .result import ChangeResult
 __all__ = ["Bulk", "Change", "Reply", "Verdict"]
 
 MAX_REPLAYS = 3
+DEAD = 60.0
+"""A connection that has been gone for so long will not have its last octets acted on any more."""
 _LINE = 12 * 1024
 """What of the 16 KiB of a command line its UIDs may take; flags, labels and names have the rest."""
 
@@ -121,7 +123,10 @@ class Bulk:
             failure = await self._tried(batch)
             if failure is None:
                 continue
+            await self._outlived(batch)
             left = batch.left
+            if not left:
+                continue
             if batch.tried:
                 self.unknown |= left
                 self._rest(todo, failure)
@@ -135,6 +140,17 @@ class Bulk:
                 self._rest(todo, failure)
                 return False
         return True
+
+    async def _outlived(self, batch: _Batch) -> None:
+        """Refused in the end; but a try that was lost before may still be on its way through the server: it is given its minute."""
+        if batch.tried or batch.lost_at is None:
+            return
+        await asyncio.sleep(max(0.0, batch.lost_at + DEAD - asyncio.get_running_loop().time()))
+        try:
+            batch.heard = Reply.NONE
+            await self._ask(batch)
+        except GmailError:
+            batch.tried = True
 
     def _rest(self, todo: list[UidSet], error: GmailError) -> None:
         for other in todo:
@@ -237,6 +253,8 @@ class _Batch:
         self.attempts = 0
         self.progressed = False
         self.patience = 0.0
+        self.lost_at: float | None = None
+        """When a try was lost on its way, by the event loop's clock."""
 
     async def work(self, session: ImapSession) -> None:
         """Write what is left."""
@@ -251,6 +269,8 @@ class _Batch:
         except GmailError as error:
             if error.connection_lost:
                 self.tried = error.outcome is not Outcome.NOT_APPLIED
+                if self.tried:
+                    self.lost_at = asyncio.get_running_loop().time()
                 raise
             error.outcome = Outcome.NOT_APPLIED  # of what is found to be left
             if getattr(error, "status", "") != "NO" or isinstance(error, MailboxNotFound):
