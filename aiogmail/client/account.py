@@ -16,7 +16,7 @@ from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.ports import Keeper, Outcome
 from aiogmail.settings import Settings
-from aiogmail.smtp import SendResult, SmtpSession
+from aiogmail.smtp import Manners, SendResult, SmtpSession
 from aiogmail.supervisor import Supervisor
 
 from .arguments import check_client
@@ -57,6 +57,7 @@ class Gmail:
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
         self._sender: Sender | None = None
+        self._manners = Manners()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -216,7 +217,7 @@ class Gmail:
         return Supervisor(self._smtp, name=f"{self.address} SMTP", timeouts=self.settings.timeouts)
 
     async def _smtp(self) -> SmtpSession:
-        return await SmtpSession.open(self.address, self._account_credentials(), self.settings)
+        return await SmtpSession.open(self.address, self._account_credentials(), self.settings, self._manners)
 
     def _account_credentials(self) -> AccountCredentials:
         if self._tokens is None:

@@ -51,7 +51,6 @@ def test_a_session_knows_what_the_server_offers_and_how_long_it_lives():
         async with SmtpServer() as server:
             async with session(server) as one:
                 assert one.extensions["SIZE"] == "35882577"
-                assert one.may_overlap
                 assert one.expires_at is None
                 assert one.credential.mechanism == "XOAUTH2"
                 assert not one.closed.done()
