@@ -46,13 +46,19 @@ from .errors import (
     TransportError,
     Unavailable,
 )
+from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.cursor import Cursor
+from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
+from .imap.events import Arrived, Changed, Event, Gone, MailboxReset
 from .imap.fetch import FetchStream
+from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
+from .imap.watch import Watch
 from .oauth import (
     AppPassword,
     FileTokenStore,
@@ -72,7 +78,7 @@ from .oauth import (
 )
 from .ports import Effect, Outcome
 from .secret import Secret
-from .settings import Endpoint, Limits, Settings, Timeouts
+from .settings import Budget, Endpoint, Limits, Settings, Timeouts
 from .smtp import SendResult
 
 __version__ = "0.1.0"
@@ -83,29 +89,40 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrived",
     "AuthError",
+    "Budget",
+    "ChangeResult",
+    "Changed",
     "CommandError",
     "ConfigurationError",
     "Conflict",
     "ConnectFailed",
+    "Cursor",
     "Disconnected",
     "Download",
     "Effect",
     "Endpoint",
     "Envelope",
+    "Event",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
     "GmailError",
+    "Gone",
     "GoogleAuthCredentials",
     "ImapClient",
     "KeyringTokenStore",
+    "Label",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
     "Mailbox",
     "MailboxChanged",
+    "MailboxCounts",
+    "MailboxInfo",
     "MailboxNotFound",
+    "MailboxReset",
     "MailboxState",
     "MemoryTokenStore",
     "Message",
@@ -118,6 +135,7 @@ __all__ = [
     "ProtocolError",
     "Q",
     "Query",
+    "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",
@@ -144,6 +162,7 @@ __all__ = [
     "UidSet",
     "Unavailable",
     "UserCredentials",
+    "Watch",
     "__version__",
     "login",
     "revoke",

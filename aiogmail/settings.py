@@ -11,10 +11,11 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .budget import Budget
 from .clock import Clock, SystemClock
 from .errors import ConfigurationError
 
-__all__ = ["Endpoint", "Limits", "Settings", "Timeouts", "is_loopback"]
+__all__ = ["Budget", "Endpoint", "Limits", "Settings", "Timeouts", "is_loopback"]
 
 Security = Literal["tls", "starttls", "plaintext"]
 
@@ -117,7 +118,12 @@ class Timeouts:
         min_rate: bytes a second such a reply must keep up, once ``progress`` has passed.
         append_block: a 64 KiB block of an APPEND or of message data to be taken by the server.
         append_final: from the last byte of a message to the server's reply.
+        idle_renew: an IDLE is ended and begun anew after so long (up to a tenth less, so that not all do at once): what lies
+            between forgets silent connections, and Gmail ends them.
+        idle_max: no IDLE lasts longer, whatever the jitter or the delay; Gmail drops one after some ten minutes.
         idle_done: the answer to DONE.
+        probe: the answer to a NOOP that asks whether a session still lives: after the machine was suspended, and before a
+            successor takes over.
         logout: a polite LOGOUT or QUIT when closing; then the connection is aborted.
         recover: how long work waits out an outage before its error reaches the caller.
         keepalive_idle, keepalive_interval, keepalive_count: TCP keep-alive probes.
@@ -132,7 +138,10 @@ class Timeouts:
     min_rate: float = 1024.0
     append_block: float = 180.0
     append_final: float = 600.0
+    idle_renew: float = 300.0
+    idle_max: float = 540.0
     idle_done: float = 20.0
+    probe: float = 5.0
     logout: float = 5.0
     recover: float = 300.0
     keepalive_idle: int = 60
@@ -142,6 +151,8 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         _positive(self, *self.__slots__)
+        if self.idle_renew > self.idle_max:
+            raise ConfigurationError(f"Timeouts.idle_renew: expected at most idle_max ({self.idle_max:g}), got {self.idle_renew:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,8 @@ class Limits:
             ``fetch`` is sized for.
         queue: commands waiting for their turn on a connection.
         pipeline: commands on the wire at once. Gmail answers deep pipelining with throttling.
+        connections: IMAP connections that one ``Gmail`` opens at most, beside one for a moment while a session is rotated.
+            Gmail allows an account 15, over all its programs and devices.
         smtp_connections: connections that one account sends on at most.
     """
 
@@ -169,6 +182,7 @@ class Limits:
     buffer: int = 1024 * 1024
     queue: int = 10_000
     pipeline: int = 4
+    connections: int = 5
     smtp_connections: int = 2
 
     def __post_init__(self) -> None:
@@ -188,6 +202,9 @@ class Settings:
         limits: bounds.
         mechanism: how an access token is presented, ``"XOAUTH2"`` or ``"OAUTHBEARER"``.
         client_name: what the IMAP ID command says of this program; ``""`` sends no ID.
+        rotate: open a session's successor before its token expires, so that nobody meets the end of a session.
+        budget: how many connections are opened, and how fast; clients share one by being given the same. ``None``: each
+            client has its own.
         clock: what ages are read from.
     """
 
@@ -198,11 +215,15 @@ class Settings:
     limits: Limits = Limits()
     mechanism: Literal["XOAUTH2", "OAUTHBEARER"] = "XOAUTH2"
     client_name: str = "aiogmail"
+    rotate: bool = True
+    budget: Budget | None = field(default=None, compare=False)
     clock: Clock = field(default_factory=SystemClock, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.mechanism not in ("XOAUTH2", "OAUTHBEARER"):
             raise ConfigurationError(f"Settings.mechanism: expected 'XOAUTH2' or 'OAUTHBEARER', got {self.mechanism!r}")
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise ConfigurationError(f"Settings.budget: expected a Budget or None, got {self.budget!r}")
         for name in ("imap", "pop3"):
             if getattr(self, name).security == "starttls":
                 raise ConfigurationError(f"Settings.{name}: STARTTLS is for submission only; use 'tls'")

@@ -5,31 +5,37 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from email.message import Message
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.imap.cursor import Cursor
+from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
+from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
-from aiogmail.ports import Keeper, Outcome
-from aiogmail.settings import Settings
-from aiogmail.smtp import Manners, SendResult, SmtpSession
-from aiogmail.supervisor import Supervisor
+from aiogmail.ports import Keeper
+from aiogmail.settings import Budget, Settings
+from aiogmail.smtp import Manners, SmtpSession
+from aiogmail.supervisor import Events, EventStream, Supervisor
+from aiogmail.supervisor.events import Throttling, wall_time
 
 from .arguments import check_client
 from .lanes import Lanes
-from .outbox import SendStream
-from .sending import OnUnknown, Options, Sender
+from .listing import Listing
+from .outgoing import Outgoing
+from .sending import Sender
 from .sent import SentSettler
+from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
 
 
-class Gmail:
+class Gmail(Listing, Outgoing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -56,8 +62,12 @@ class Gmail:
         self._ended: asyncio.Future[None] | None = None
         self._eager = True
         self._mailboxes: weakref.WeakSet[Mailbox] = weakref.WeakSet()
+        self._budget = self.settings.budget or Budget()
+        self._pace: Pace | None = None
+        self._events = Events()
         self._sender: Sender | None = None
         self._manners = Manners()
+        self._shared = Shared(lambda: self._keep("account")(self._imap))
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -66,6 +76,7 @@ class Gmail:
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        self._pace = self._budget.pace(self.address)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -85,12 +96,13 @@ class Gmail:
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            closing = [mailbox.aclose(timeout) for mailbox in self._mailboxes]
+            closing = [self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
             if self._sender is not None:
                 closing.append(self._sender.aclose(timeout))
             await asyncio.gather(*closing)
         finally:
             ended.set_result(None)
+            self._events.end()
             tokens, self._tokens = self._tokens, None
             if tokens is not None and self._given_tokens is None:
                 await tokens.aclose()
@@ -107,130 +119,124 @@ class Gmail:
             StateError: the account is not open.
         """
         self._check_open()
-        mailbox = Mailbox(name, readonly=readonly, connect=self._imap, keep=self._keep(name), limits=self.settings.limits)
-        self._mailboxes.add(mailbox)
-        return mailbox
+        return self._mailbox(name, readonly)
 
-    async def send(
-        self,
-        message: Message | bytes,
-        *,
-        recipients: Iterable[str] | str | None = None,
-        sender: str | None = None,
-        split: bool = False,
-        settle_timeout: float = 120.0,
-        on_unknown: OnUnknown = "raise",
-    ) -> SendResult:
-        """Send a message by SMTP: at most once, with a truthful outcome.
+    def watch(self, cursor: Cursor | None = None, *, poll: float | None = 60.0) -> Watch:
+        r"""What happens in the whole account: every message outside Spam and Trash, wherever it is, with its labels.
 
-        A failure before the message's last octet is repaired on another connection. If the server's reply behind it is lost, nobody can
-        know at once whether it took the message (RFC 1047): then the Sent mailbox is looked into over IMAP. A copy found there makes
-        ``confirmed_by="lookup"``; without one :class:`~aiogmail.OutcomeUnknown` says so truthfully, and nothing was sent twice. With
-        ``on_unknown="resend"`` the message is then given to the server again, with the same Message-ID: it is sent at least once, and Gmail
-        shows its users one copy where others may see two.
+        It watches All Mail, on a connection of its own, which is opened when it is entered or first asked and closed with it. What goes to
+        Trash or Spam is told as gone, what comes back from there as arrived (under another UID, with the same ``gmail_id``): watch
+        ``gmail.mailbox(…)`` of those two as well if what is in them matters. UIDs are All Mail's: ``watch.mailbox`` takes them.
 
         Args:
-            message: an ``EmailMessage``, an ``email.message.Message``, or its octets; a large one is best given as ``bytes``. It is not
-                changed: Bcc is taken out, Date and Message-ID put in where they are missing, on the way.
-            recipients: to whom, each address by itself; default: whom To, Cc and Bcc name, or the Resent- fields. An address that
-                cannot be read is refused by name, and nothing is sent.
-            sender: the envelope's sender; default: the account.
-            split: send to more than 100 recipients, which is the most that Gmail takes, in several messages.
-            settle_timeout: seconds to look for a message whose reply was lost; 0: one look.
-            on_unknown: ``"raise"``, or ``"resend"``.
+            cursor: as in :meth:`Mailbox.watch <aiogmail.Mailbox.watch>`, of a watch of a whole account.
+            poll: seconds after which Gmail is asked even though it told nothing: it does not tell by itself of labels that change. A
+                minute by default; ``None`` leaves it at ``Timeouts.idle_renew``.
 
         Raises:
-            ConfigurationError: an argument or the message is wrong; the message says which. Nothing was sent.
-            RecipientsRefused: the server accepted none of them.
-            SendingLimitReached: the account's daily limit; ``retry_after`` says when to try again, in seconds.
-            MessageTooLarge, Throttled, Unavailable, CommandError: the server did not take it.
-            OutcomeUnknown: it was handed over, its reply was lost, and it is not in Sent (yet). :meth:`resolve` asks again.
-            TransportError, AuthError: no connection, or no login, within ``Timeouts.recover``.
-
-        Every error carries ``outcome`` and ``stage``. Cancelled before the message's last octet it was not sent; behind that nobody knows.
+            ConfigurationError: no cursor, or one of another account or mailbox.
+            StateError: the account is not open.
+            MailboxNotFound: once it runs: All Mail is hidden; let Gmail's settings show it in IMAP.
         """
-        return await self._outgoing().send(message, Options(recipients, sender, split, settle_timeout, on_unknown))
+        self._check_open()
+        started = check_watch(cursor, poll, self.address, ALL_MAIL)
+        mailbox = self._mailbox("[Gmail]/All Mail", readonly=False, find=find_all_mail)
+        return Watch(mailbox, started, account=self.address, name=ALL_MAIL, poll=poll, owned=True)
 
-    def send_many(
-        self,
-        messages: Iterable[Message | bytes] | AsyncIterable[Message | bytes],
-        *,
-        ordered: bool = False,
-        concurrency: int | None = None,
-        settle_timeout: float = 120.0,
-        on_unknown: OnUnknown = "raise",
-    ) -> SendStream:
-        """Send many messages, and report each as it becomes known.
+    def events(self) -> EventStream:
+        """What happens to the account's connections from now on: connected, expiring, rotated, lost, replayed, throttled, failed.
 
-        Args:
-            messages: what :meth:`send` takes; asked for one by one, as there is room.
-            ordered: report them in their order; by default as they come. What Gmail takes first is not fixed either way.
-            concurrency: how many are under way at most; default: two for each of ``Limits.smtp_connections``.
-            settle_timeout: see :meth:`send`.
-            on_unknown: see :meth:`send`.
+        Any number of listeners may listen. One that is too slow loses the oldest of a thousand events, which are counted in
+        its ``dropped``. The stream ends when the account is closed.
 
         Returns:
-            An async iterator of :class:`~aiogmail.SendReport`, and an async context manager. Errors stand in the reports. After one that all
-            others would meet (the daily limit, no login) the rest is reported without being tried.
+            An async iterator of :class:`~aiogmail.supervisor.events.ConnectionEvent`, and an async context manager.
 
         Raises:
-            ConfigurationError: an argument is wrong.
             StateError: the account is not open.
         """
-        options = Options(settle_timeout=settle_timeout, on_unknown=on_unknown)
-        return self._outgoing().send_many(messages, options, ordered=ordered, concurrency=concurrency)
+        self._check_open()
+        return self._events.listen()
 
-    async def resolve(self, message_id: str) -> Outcome:
-        """Did it go? Looks for a message in Sent by its Message-ID, once.
-
-        Args:
-            message_id: as ``SendResult.message_id`` or an :class:`~aiogmail.OutcomeUnknown` names it.
-
-        Returns:
-            ``Outcome.APPLIED``: it was sent. ``Outcome.UNKNOWN``: there is no copy of it (yet), which proves nothing.
-
-        Raises:
-            ConfigurationError: no Message-ID.
-            StateError: the account is not open.
-        """
-        return await self._outgoing().resolve(message_id)
+    def _directory(self) -> Directory:
+        self._check_open()
+        return Directory(self._shared)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
+    def _mailbox(self, name: str, readonly: bool, find: Callable[[ImapSession], Awaitable[str]] | None = None) -> Mailbox:
+        mailbox = Mailbox(
+            name,
+            readonly=readonly,
+            connect=self._imap,
+            keep=self._keep(name),
+            limits=self.settings.limits,
+            timeouts=self.settings.timeouts,
+            account=self.address,
+            find=find,
+        )
+        self._mailboxes.add(mailbox)
+        return mailbox
+
     def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
         def keep(open_session: Callable[[], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
-            return Supervisor(open_session, name=f"{self.address} {mailbox}", timeouts=self.settings.timeouts)
+            return Supervisor(
+                open_session,
+                name=f"{self.address} {mailbox}",
+                timeouts=self.settings.timeouts,
+                clock=self.settings.clock,
+                budget=self._budget,
+                account=self.address,
+                what=mailbox,
+                rotate=self.settings.rotate,
+                on_event=self._events.tell,
+            )
 
         return keep
 
     def _outgoing(self) -> Sender:
         self._check_open()
         if self._sender is None:
-            size = self.settings.limits.smtp_connections
+            settings = self.settings
+            lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
             settler = SentSettler(self._imap, self._keep)
-            self._sender = Sender(
-                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
-            )
+            self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
         return self._sender
 
     def _keep_smtp(self) -> Keeper[SmtpSession]:
-        return Supervisor(self._smtp, name=f"{self.address} SMTP", timeouts=self.settings.timeouts)
+        return Supervisor(
+            self._smtp,
+            name=f"{self.address} SMTP",
+            timeouts=self.settings.timeouts,
+            clock=self.settings.clock,
+            budget=self._budget,
+            account=self.address,
+            what="SMTP",
+            rotate=self.settings.rotate,
+            on_event=self._events.tell,
+        )
 
     async def _smtp(self) -> SmtpSession:
-        return await SmtpSession.open(self.address, self._account_credentials(), self.settings, self._manners)
-
-    def _account_credentials(self) -> AccountCredentials:
         if self._tokens is None:
             raise StateError(f"{self.address}: closed")
-        return AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        return await SmtpSession.open(self.address, credentials, self.settings, self._manners)
 
     async def _imap(self) -> ImapSession:
-        credentials = self._account_credentials()
+        if self._tokens is None:
+            raise StateError(f"{self.address}: closed")
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
         try:
-            return await ImapSession.open(self.address, credentials, self.settings, eager=self._eager)
+            return await ImapSession.open(
+                self.address, credentials, self.settings, eager=self._eager, pace=self._pace, on_throttled=self._throttled
+            )
         except (Disconnected, ProtocolError):
             self._eager = False  # perhaps a server that minds being spoken to before its greeting
             raise
+
+    def _throttled(self, said: str) -> None:
+        gap = self._pace.gap if self._pace is not None else 0.0
+        self._events.tell(Throttling(wall_time(self.settings.clock), self.address, "imap", said, pace=gap))
 
     def _check_open(self) -> None:
         if self._closed:

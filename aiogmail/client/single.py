@@ -166,6 +166,11 @@ class SmtpClient:
                 lambda: SmtpSession.open(self.address, credentials, self.settings, manners),
                 name=f"{self.address} SMTP",
                 timeouts=self.settings.timeouts,
+                clock=self.settings.clock,
+                budget=self.settings.budget,
+                account=self.address,
+                what="SMTP",
+                rotate=self.settings.rotate,
             )
 
         sender = Sender(self.address, Lanes(make, 1, self.settings.timeouts.recover), NobodyToAsk(), self.settings.clock, 1)

@@ -19,10 +19,11 @@ from .session import ImapSession
 from .uidset import UidSet
 from .wire import Fetch
 
-__all__ = ["Mark", "Sighting", "fetch_rows", "find_since", "has_gmail", "message_id_of", "note", "pauses"]
+__all__ = ["MESSAGE_ID", "Mark", "Sighting", "fetch_rows", "find_since", "has_gmail", "message_id_of", "note", "note_on", "pauses"]
 
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-_HEADER = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"
+MESSAGE_ID = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"
+"""The fetch item that :func:`message_id_of` reads."""
 _HEADER_REPLY = "BODY[HEADER.FIELDS (MESSAGE-ID)]"
 
 
@@ -146,7 +147,7 @@ async def _look(session: ImapSession, mark: Mark, message_id: str, size: int | N
         )
     await session.execute(Noop())  # Gmail tells of what is new then, not before
     items = ("X-GM-MSGID",) if has_gmail(session) else ()
-    rows = await session.execute(RowsFrom(mark.uidnext, (*items, "RFC822.SIZE", _HEADER)))
+    rows = await session.execute(RowsFrom(mark.uidnext, (*items, "RFC822.SIZE", MESSAGE_ID)))
     similar = [row for row in rows if message_id_of(row) == message_id]
     alike = [row for row in similar if size is None or row.number("RFC822.SIZE") == size]
     if not message_id and alike and octets is not None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiogmail.errors import CommandError, ConfigurationError, StateError
-from aiogmail.ports import Effect, Keeper
-from aiogmail.settings import Limits
+from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.ports import Effect, Keeper, Runner
+from aiogmail.settings import Limits, Timeouts
 
-from .commands import Command, MailboxState, Noop, UidSearch
+from .changing import Changing, Uids
+from .commands import Command, MailboxState, Noop
+from .cursor import Cursor
 from .download import Download
 from .fetch import FetchStream
 from .models import wire_items
+from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
+from .searching import search
 from .session import ImapSession
 from .uidset import UidSet
+from .watch import Watch, check_watch
 
 __all__ = ["Mailbox"]
 
@@ -31,7 +37,7 @@ _Guess = Callable[[MailboxState], UidSet]
 _STAR = re.compile(r"(?:([0-9]{1,10}):)?\*")
 
 
-class Mailbox:
+class Mailbox(Changing):
     """A selected mailbox, as ``Gmail.mailbox(name)`` gives it: an async context manager.
 
     Its UIDs hold as long as UIDVALIDITY does. Should that change while it is open, every call raises
@@ -46,12 +52,23 @@ class Mailbox:
         connect: Callable[[], Awaitable[ImapSession]],
         keep: Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]],
         limits: Limits,
+        timeouts: Timeouts | None = None,
+        account: str = "",
+        find: Callable[[ImapSession], Awaitable[str]] | None = None,
     ) -> None:
         self.name = check_mailbox_name(name)
         self.readonly = readonly
         self._connect = connect
+        self._keep = keep
+        self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
+        self._keep = keep
         self._limits = limits
+        self._account = account
+        self._find = find
+        """Finds out its name, where that differs from account to account."""
+        self._heirs: list[Mailbox] = []
+        self.timeouts = timeouts or Timeouts()
         self._session: ImapSession | None = None
         self._state: MailboxState | None = None
         self._trusting = False
@@ -76,6 +93,10 @@ class Mailbox:
         Cancelled, it drops the connection at once.
         """
         await self._keeper.aclose(timeout)
+        for other in list(self._visited):
+            await other.aclose()
+        while self._heirs:
+            await self._heirs.pop().aclose(timeout)
 
     @property
     def state(self) -> MailboxState:
@@ -103,7 +124,7 @@ class Mailbox:
             CommandError: the server refused the search.
         """
         keys, charset = criteria(query)
-        return await self._keeper.run(lambda session: _search(session, keys, charset), Effect.PURE)
+        return await self._keeper.run(lambda session: search(session, keys, charset), Effect.PURE)
 
     def fetch(self, uids: UidSet | str | int | Iterable[int] | Query, *items: str) -> FetchStream:
         r"""The messages of a set of UIDs or of a search, ascending, each exactly once.
@@ -140,11 +161,63 @@ class Mailbox:
             raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
         return Download(self._keeper, uid, 2 * self._limits.buffer)
 
+    def watch(self, cursor: Cursor | None = None, *, poll: float | None = None) -> Watch:
+        """What happens in the mailbox from now on, or from a cursor on: who arrived, who is gone, whose flags or labels changed.
+
+        ::
+
+            async with inbox.watch(Cursor.from_json(saved) if saved else None) as watch:
+                async for event in watch:
+                    if isinstance(event, Arrived):
+                        ...
+                    save(event.cursor.to_json())
+
+        The mailbox's other calls work meanwhile, also within the loop.
+
+        Args:
+            cursor: where to go on: of an event, or from :meth:`Cursor.from_json`. ``None``: what is there now is not told, what comes is.
+                :meth:`Cursor.beginning` tells everything that is there as arrived, first.
+            poll: seconds after which the server is asked even though it told nothing; at most, and by default, ``Timeouts.idle_renew``. Gmail
+                does not tell of changed labels by itself.
+
+        Returns:
+            An async iterator of :class:`Event`, and an async context manager. A message that came and went between two looks is not told of.
+
+        Cost: a look is two or three small commands; where messages are gone it asks for every UID. Without CONDSTORE it asks for the flags of
+        every message each time, keeps them in memory, and a new watch cannot know what flags changed before it began.
+
+        Raises:
+            ConfigurationError: no cursor, or one of another account or mailbox.
+        """
+        started = check_watch(cursor, poll, self._account, self.name)
+        return Watch(self, started, account=self._account, name=self.name, poll=poll)
+
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
         await self._run(Noop)
 
     # -- the connection ----------------------------------------------------------------------------------------------------
+
+    @property
+    def runner(self) -> Runner[ImapSession]:
+        """What runs work on a session that has this mailbox selected."""
+        return self._keeper
+
+    async def renewed(self) -> Mailbox:
+        """The same mailbox, opened anew because this one's UIDs are void; closed with this one at the latest."""
+        heir = Mailbox(
+            self.name,
+            readonly=self.readonly,
+            connect=self._connect,
+            keep=self._keep,
+            limits=self._limits,
+            timeouts=self.timeouts,
+            account=self._account,
+            find=self._find,
+        )
+        await heir.__aenter__()
+        self._heirs.append(heir)
+        return heir
 
     async def _run(self, command: Callable[[], Command[T]]) -> T:
         made = command()
@@ -154,6 +227,22 @@ class Mailbox:
             return await session.execute(command())
 
         return await self._keeper.run(work, effect)
+
+    def _question(self, uids: Uids) -> tuple[UidSet, _Resolve]:
+        """The UIDs that are named, none if it is a search, and how to find out which messages are meant."""
+        resolve, _ = _resolution(uids)
+        named = not isinstance(uids, Query) and not (isinstance(uids, str) and _STAR.fullmatch(uids))
+        return _uid_set(uids) if named else UidSet(), resolve
+
+    @contextlib.asynccontextmanager
+    async def _visit(self, mailbox: str) -> AsyncIterator[Runner[ImapSession]]:
+        """Another mailbox of the account, to look only, on a connection of its own."""
+        async with Mailbox(mailbox, readonly=True, connect=self._connect, keep=self._keep, limits=self._limits) as other:
+            self._visited.add(other)
+            try:
+                yield other._keeper
+            finally:
+                self._visited.discard(other)
 
     async def _open(self) -> ImapSession:
         """A session with this mailbox selected.
@@ -165,6 +254,8 @@ class Mailbox:
         known, trusting = self._state, self._trusting
         self._trusting = False
         try:
+            if self._find is not None and not trusting:
+                self.name = await self._find(session)
             selected = session.select(self.name, readonly=self.readonly, uidvalidity=known.uidvalidity if known else None)
             selected.future.add_done_callback(self._selected)
             if known is None or not trusting:
@@ -179,18 +270,6 @@ class Mailbox:
         self._trusting = not future.cancelled() and future.exception() is None
 
 
-async def _search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:
-    esearch = "ESEARCH" in session.capabilities
-    try:
-        return await session.execute(UidSearch(keys, esearch=esearch, charset=charset))
-    except CommandError as error:
-        # One report has Gmail refuse RETURN in some form: the plain form says the same.
-        if not esearch or error.status != "BAD" or error.connection_lost:
-            raise
-        session.capabilities -= {"ESEARCH"}
-        return await session.execute(UidSearch(keys, esearch=False, charset=charset))
-
-
 def _those_there(uids: UidSet) -> _Resolve:
     """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
 
@@ -198,23 +277,9 @@ def _those_there(uids: UidSet) -> _Resolve:
         if len(uids) <= _AS_IT_STANDS:
             return uids
         span = UidSet(f"{uids.ranges[0][0]}:{uids.ranges[-1][1]}")
-        return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
+        return uids & await search(session, criteria(Q.uid(span))[0], charset=False)
 
     return resolve
-
-
-def check_mailbox_name(name: object) -> str:
-    """A mailbox name that can be sent.
-
-    Raises:
-        ConfigurationError: empty, not a text, or with CR, LF, NUL or a lone surrogate.
-    """
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"mailbox: expected a name such as 'INBOX', got {name!r}")
-    bad = next((char for char in name if char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff"), None)
-    if bad is not None:
-        raise ConfigurationError(f"mailbox: control characters and lone surrogates cannot be in a name, got {bad!r} in {name!r}")
-    return name
 
 
 def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:
@@ -236,7 +301,7 @@ def _found_by(query: Query) -> _Resolve:
     keys, charset = criteria(query)
 
     async def resolve(session: ImapSession) -> UidSet:
-        return await _search(session, keys, charset)
+        return await search(session, keys, charset)
 
     return resolve
 

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 
-from .commands import Command, bye_error
+from .commands import Command, bye_error, is_throttled
 from .pending import Link, Pending
 from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
 
@@ -70,8 +71,13 @@ class CommandQueue:
         self._write_paused = False
         self._error: GmailError | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pacing: asyncio.TimerHandle | None = None
         self._mark = 0
         self._first_byte = True
+        self.pace: Pace | None = None
+        """How far apart the account's commands are sent, once the server has said [THROTTLED]."""
+        self.on_throttled: Callable[[str], None] | None = None
+        """Called with the server's words when the pace has slowed down."""
         self.literal_mode = LiteralMode.SYNC
         self.utf8 = False
 
@@ -154,6 +160,8 @@ class CommandQueue:
             return
         self._error = error
         self._stop_timer()
+        if self._pacing is not None:
+            self._pacing.cancel()
         flight, self._flight = list(self._flight.values()), {}
         waiting, self._waiting = list(self._waiting), deque()
         writer, self._writer = self._writer, None
@@ -217,7 +225,7 @@ class CommandQueue:
     # -- writing ---------------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        while self._waiting and self._may_start(self._waiting[0].command):
+        while self._waiting and self._may_start(self._waiting[0].command) and not self._is_paced():
             self._start(self._waiting.popleft())
         if self._waiting:
             self._interrupt()
@@ -230,6 +238,30 @@ class CommandQueue:
         if command.waits or len(self._flight) >= self._limits.pipeline:
             return False
         return not any(pending.command.blocks or command.clashes(pending.command) for pending in self._flight.values())
+
+    def _is_paced(self) -> bool:
+        """Whether the next command must wait because the server asked for less haste."""
+        if self.pace is None or not self.pace.gap:
+            return False
+        now = self._loop.time()
+        wait = self.pace.wait(now)
+        if wait <= 0:
+            self.pace.sent(now)
+            return False
+        if self._pacing is None:
+            self._pacing = self._loop.call_later(wait, self._paced)
+        return True
+
+    def _paced(self) -> None:
+        self._pacing = None
+        self._pump()
+
+    def _note_pace(self, text: str) -> None:
+        assert self.pace is not None
+        if not is_throttled(text):
+            self.pace.eased(self._loop.time())
+        elif self.pace.throttled(self._loop.time()) and self.on_throttled is not None:
+            self.on_throttled(text)
 
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
@@ -300,6 +332,13 @@ class CommandQueue:
         elif pending in self._waiting:
             self.cancel(pending)
 
+    def end_endless(self, error: GmailError) -> None:
+        """End what would go on for ever, and fail what would begin to; nothing else is touched."""
+        self._interrupt()
+        for pending in [one for one in self._waiting if one.command.endless]:
+            self._waiting.remove(pending)
+            self._reject(pending, error.replica())
+
     def _say_interrupt(self, pending: Pending[Any]) -> None:
         line = pending.command.interrupt()
         if line is not None:
@@ -345,6 +384,8 @@ class CommandQueue:
             self._start_timer()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)
+        if self.pace is not None:
+            self._note_pace(response.text)
         if response.status == "OK" and pending.command.utf8:
             self.utf8 = True
         self._settle(pending, response, cut=cut)

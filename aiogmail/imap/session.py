@@ -10,14 +10,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from aiogmail import sasl
+from aiogmail.budget import Pace
 from aiogmail.errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
-from aiogmail.ports import Credential, CredentialSource
+from aiogmail.ports import Credential, CredentialSource, Outcome
 from aiogmail.settings import Settings
 
-from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Select
+from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Noop, Select
 from .pending import Pending
 from .protocol import ImapProtocol
-from .wire import Exists, Expunge, LiteralMode, Response, Status
+from .wire import Exists, Expunge, Fetch, LiteralMode, Response, Status
 
 __all__ = ["ImapSession"]
 
@@ -25,7 +26,10 @@ log = logging.getLogger("aiogmail.imap")
 
 T = TypeVar("T")
 
-_MIN_TTL = 60.0
+_MIN_TTL = 300.0
+"""Seconds of life wanted of a token: a session's successor is opened before less is left, and so gets another token."""
+_LIFE = 86_400.0
+"""Gmail ends an IMAP session after 24 hours, whatever it was authorised by (https://developers.google.com/gmail/imap/imap-smtp)."""
 _WORDS_WITHIN = 0.2
 
 
@@ -36,6 +40,9 @@ class ImapSession:
         capabilities: what the server can do, upper-case, as told after the login.
         credential: what it was opened with; its life bounds the session's on Gmail.
         state: the selected mailbox, kept up with what the server tells.
+        expires_at: when Gmail will end the session, as a reading of the settings' clock.
+        retired: a successor took over: an IDLE is over, and none is begun.
+        news: how often the server told, unasked, that a message came, went or changed.
     """
 
     def __init__(self, address: str, settings: Settings) -> None:
@@ -44,10 +51,23 @@ class ImapSession:
         self.capabilities: frozenset[str] = frozenset()
         self.credential: Credential | None = None
         self.state = MailboxState()
+        self.expires_at: float | None = None
+        self.retired = False
+        self.news = 0
+        self._next_news: asyncio.Future[None] | None = None
         self.protocol: ImapProtocol
 
     @classmethod
-    async def open(cls, address: str, credentials: CredentialSource, settings: Settings, *, eager: bool = True) -> ImapSession:
+    async def open(
+        cls,
+        address: str,
+        credentials: CredentialSource,
+        settings: Settings,
+        *,
+        eager: bool = True,
+        pace: Pace | None = None,
+        on_throttled: Callable[[str], None] | None = None,
+    ) -> ImapSession:
         """Connect and authenticate.
 
         Args:
@@ -55,6 +75,8 @@ class ImapSession:
             credentials: where the credential comes from.
             settings: where to, and within which deadlines.
             eager: say AUTHENTICATE as soon as TLS has shown who the server is, without waiting a round trip for its greeting.
+            pace: how commands are spaced once the server says ``[THROTTLED]``, shared by the account's sessions; ``None``: not.
+            on_throttled: called with the server's words when they are spaced wider.
 
         Raises:
             ConnectFailed: no connection, in the system's or the TLS library's words.
@@ -73,12 +95,19 @@ class ImapSession:
         except BaseException as error:
             self.protocol.fail(Disconnected(f"{settings.imap}: given up: {type(error).__name__}"))
             raise
+        self.protocol.queue.pace, self.protocol.queue.on_throttled = pace, on_throttled
         return self
 
     @property
     def closed(self) -> asyncio.Future[GmailError]:
         """Done with the reason once the connection is gone."""
         return self.protocol.closed
+
+    def next_news(self) -> asyncio.Future[None]:
+        """Done when :attr:`news` counts on. It is shared: not to be cancelled."""
+        if self._next_news is None:
+            self._next_news = asyncio.get_running_loop().create_future()
+        return self._next_news
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -99,11 +128,52 @@ class ImapSession:
 
     async def execute(self, command: Command[T]) -> T:
         """Run a command; see :meth:`.queue.CommandQueue.execute`."""
+        self._check_retired(command)
         return await self.protocol.queue.execute(command)
 
     def submit(self, command: Command[T]) -> Pending[T]:
-        """Put a command on its way without waiting; whoever does not await its future need not."""
+        """Put a command on its way without waiting; whoever does not await its future need not.
+
+        Raises:
+            Disconnected: the session is retired, and this would go on for ever.
+        """
+        self._check_retired(command)
         return self.protocol.queue.submit(command)
+
+    def _check_retired(self, command: Command[Any]) -> None:
+        if self.retired and command.endless:
+            raise self._superseded()
+
+    def _superseded(self) -> Disconnected:
+        where = self.settings.imap
+        return Disconnected(f"{where}: another session took over", connection_lost=False, outcome=Outcome.NOT_APPLIED, stage="not sent")
+
+    def retire(self) -> None:
+        """A successor took over: IDLE is ended with DONE, and one that is wanted is to be asked of the successor."""
+        self.retired = True
+        self.protocol.queue.end_endless(self._superseded())
+
+    async def probe(self, seconds: float) -> None:
+        """See whether the server still answers: a NOOP, or whatever comes meanwhile, within so many seconds.
+
+        Raises:
+            TimedOut: nothing came; the connection is dropped.
+            GmailError: the connection is gone.
+        """
+        received, pace = self.protocol.received(), self.protocol.queue.pace
+        seconds += pace.gap if pace is not None else 0.0
+        pending = self.submit(Noop())
+        try:
+            await asyncio.wait([pending.future], timeout=seconds)
+        except asyncio.CancelledError:
+            self.protocol.queue.cancel(pending)
+            raise
+        if pending.future.done():
+            pending.future.result()
+        elif self.protocol.received() == received:
+            silent = TimedOut(f"{self.settings.imap}: no answer to NOOP within {seconds:g} s; the connection was dropped")
+            self.protocol.fail(silent)
+            raise silent
 
     def select(self, mailbox: str, *, readonly: bool, uidvalidity: int | None = None) -> Pending[MailboxState]:
         """Put SELECT or EXAMINE on its way. Reads may follow at once; nothing of theirs is handed on if it fails.
@@ -165,6 +235,8 @@ class ImapSession:
                 raise
             raise TimedOut(f"{self.settings.imap}: not authenticated within {self.settings.timeouts.auth:g} s") from error
         self.credential = credential
+        ends = self.settings.clock.now() + _LIFE
+        self.expires_at = ends if credential.expires_at is None else min(ends, credential.expires_at)
         if capabilities is None:
             capabilities = await self.execute(CapabilityCommand())
         self._can(capabilities)
@@ -257,6 +329,13 @@ class ImapSession:
             self.state = replace(self.state, exists=max(0, self.state.exists - 1))
         elif isinstance(response, Status):
             self._status(response)
+            return
+        elif not isinstance(response, Fetch):
+            return
+        self.news += 1
+        if self._next_news is not None:
+            self._next_news.set_result(None)
+            self._next_news = None
 
     def _status(self, response: Status) -> None:
         code = response.code

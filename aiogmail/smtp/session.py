@@ -85,6 +85,25 @@ class SmtpSession:
         """When the credential's life ends, as a reading of the clock of ``Settings``; ``None``: it does not."""
         return self.credential.expires_at if self.credential is not None else None
 
+    async def probe(self, seconds: float) -> None:
+        """See that the server still answers, within ``seconds``; while a message is on its way that has deadlines of its own.
+
+        Raises:
+            TimedOut: it does not; the connection was dropped.
+            GmailError: the connection is gone.
+        """
+        last = self._turns.last
+        if self._turns.lock.locked() or (last is not None and not last.done.done()):
+            return
+        async with self._turns.lock:
+            await self.connection.usable()
+            exchange = self.connection.request(b"NOOP\r\n", "NOOP", patience=seconds)
+            try:
+                await asyncio.shield(exchange.done)
+            except asyncio.CancelledError:
+                self.connection.fail(Disconnected(f"{self.settings.smtp}: given up during NOOP"))
+                raise
+
     def abort(self) -> None:
         """Drop the connection at once; what is buffered is not sent."""
         self.connection.fail(Disconnected(f"{self.settings.smtp}: dropped by us"))

@@ -33,6 +33,10 @@ class Backoff:
         """Delays handed out since the last reset."""
         return self._tries
 
+    def another(self) -> Backoff:
+        """One of the same kind, at its beginning."""
+        return Backoff(self._base, self._cap, self._uniform)
+
     def reset(self) -> None:
         """A session lived: the next loss is a new story."""
         self._tries = 0

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from aiogmail.errors import StateError
 
-__all__ = ["TABLE", "Happening", "State", "next_state"]
+__all__ = ["OPEN_STATES", "TABLE", "Happening", "State", "next_state"]
 
 
 class State(enum.Enum):
@@ -21,6 +21,10 @@ class State(enum.Enum):
     NEW = "new"
     CONNECTING = "connecting"
     READY = "ready"
+    EXPIRING = "expiring"
+    """The session works, and its end is near: a successor is wanted."""
+    ROTATING = "rotating"
+    """The session works, and its successor is being opened."""
     BACKOFF = "back-off"
     FAILED = "failed"
     CLOSING = "closing"
@@ -33,6 +37,10 @@ class Happening(enum.Enum):
     OPEN = "open"
     """Somebody wants a session."""
     CONNECTED = "connected"
+    EXPIRES = "expires"
+    """The session's end is near."""
+    ROTATE = "rotate"
+    """A successor is being opened."""
     LOST = "lost"
     """The session is gone."""
     REFUSED = "refused"
@@ -46,6 +54,10 @@ class Happening(enum.Enum):
     """Everything is closed."""
 
 
+OPEN_STATES = frozenset({State.READY, State.EXPIRING, State.ROTATING})
+"""Those in which there is a session to work on."""
+
+
 def _table() -> Mapping[tuple[State, Happening], State]:
     s, h = State, Happening
     table = {
@@ -53,13 +65,19 @@ def _table() -> Mapping[tuple[State, Happening], State]:
         (s.CONNECTING, h.CONNECTED): s.READY,
         (s.CONNECTING, h.REFUSED): s.BACKOFF,
         (s.CONNECTING, h.GAVE_UP): s.FAILED,
+        (s.READY, h.EXPIRES): s.EXPIRING,
         (s.READY, h.LOST): s.BACKOFF,
+        (s.EXPIRING, h.ROTATE): s.ROTATING,
+        (s.EXPIRING, h.LOST): s.BACKOFF,
+        (s.ROTATING, h.CONNECTED): s.READY,
+        (s.ROTATING, h.REFUSED): s.EXPIRING,
+        (s.ROTATING, h.LOST): s.CONNECTING,  # the opening that is under way anyway is the reconnection
         (s.BACKOFF, h.RETRY): s.CONNECTING,
         (s.BACKOFF, h.GAVE_UP): s.FAILED,
         (s.FAILED, h.OPEN): s.CONNECTING,
         (s.CLOSING, h.ENDED): s.CLOSED,
     }
-    for state in (s.NEW, s.CONNECTING, s.READY, s.BACKOFF, s.FAILED):
+    for state in (s.NEW, s.CONNECTING, s.READY, s.EXPIRING, s.ROTATING, s.BACKOFF, s.FAILED):
         table[state, h.CLOSE] = s.CLOSING
     return MappingProxyType(table)
 

@@ -1,4 +1,4 @@
-"""Who keeps a session open? One task that waits for its end, and opens the next one.
+"""Who keeps a session open? One task that waits for its end and opens the next one: ahead of that end, where it is known.
 
 Replay is a loop, not a ledger: work is a coroutine function of a session, called again on the next session when the error
 and the work's declared effect allow it.
@@ -8,72 +8,98 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
+from aiogmail.clock import Clock, SystemClock
 from aiogmail.errors import GmailError, StateError, TimedOut
 from aiogmail.ports import Effect
-from aiogmail.settings import Timeouts
+from aiogmail.settings import Budget, Timeouts
 
+from . import events
 from .backoff import Backoff
+from .expiry import Drift, due_at
+from .opening import Opening, Session, ask, expiry_of, retire
 from .policy import decide, floor_of, may_reopen
-from .states import Happening, State, next_state
+from .states import OPEN_STATES, Happening, State, next_state
 
 __all__ = ["Session", "Supervisor"]
 
 log = logging.getLogger("aiogmail.supervisor")
 
+S = TypeVar("S", bound=Session)
 T = TypeVar("T")
 
 _PATIENCE_AT_THE_DOOR = 1.0
 _LIVED = 10.0
 _SECOND_TRY_WITHIN = 0.2
-
-
-class Session(Protocol):
-    """What a supervisor needs to know of the sessions it opens."""
-
-    @property
-    def closed(self) -> asyncio.Future[GmailError]:
-        """Done with the reason once the connection is gone. Never cancelled, never an exception."""
-        ...
-
-    def abort(self) -> None:
-        """Drop the connection at once; what is buffered is not sent."""
-        ...
-
-    async def aclose(self) -> None:
-        """Take leave politely, within the session's own deadline, then drop the connection."""
-        ...
-
-
-S = TypeVar("S", bound=Session)
+_LOOK = 30.0
+"""The task never sleeps longer: timers do not count while the machine is suspended."""
+_SHORTEST = 0.01
+_LINGER = 60.0
+"""How long after its end is due a session that was superseded may work on."""
 
 
 class Supervisor(Generic[S]):
     """Keeps one session open and runs work on it.
 
     Args:
-        open_session: opens, authenticates and prepares a session; called again after every loss.
+        open_session: opens, authenticates and prepares a session; called again after every loss, and before every expiry.
         name: what log lines call it.
-        timeouts: ``recover`` bounds how long work waits out an outage.
+        timeouts: ``recover`` bounds how long work waits out an outage, ``probe`` the answer to a probe.
         backoff: delays between openings that fail.
+        clock: what ``expires_at`` of sessions is a reading of.
+        budget: when a session may be opened; without it, one of its own.
+        account: what the budget counts by, and whose events these are.
+        what: what its events say that it is: a mailbox, or a protocol.
+        rotate: whether a session's successor is opened before it expires.
+        on_event: called with what happens.
     """
 
-    def __init__(self, open_session: Callable[[], Awaitable[S]], *, name: str, timeouts: Timeouts, backoff: Backoff | None = None) -> None:
-        self._open_session = open_session
+    def __init__(
+        self,
+        open_session: Callable[[], Awaitable[S]],
+        *,
+        name: str,
+        timeouts: Timeouts,
+        backoff: Backoff | None = None,
+        clock: Clock | None = None,
+        budget: Budget | None = None,
+        account: str = "",
+        what: str = "",
+        rotate: bool = True,
+        on_event: Callable[[events.ConnectionEvent], None] | None = None,
+    ) -> None:
+        self._budget = budget if budget is not None else Budget()
+        self._opening: Opening[S] = Opening(open_session, self._budget, account)
         self._name = name
+        self._account = account
+        self._what = what
         self._timeouts = timeouts
         self._backoff = backoff if backoff is not None else Backoff()
+        self._rotations = self._backoff.another()
+        self._clock = clock if clock is not None else SystemClock()
+        self._rotate_ahead = rotate
+        self._on_event = on_event
         self._state = State.NEW
         self._session: S | None = None
         self._opened_at = 0.0
+        self._due_at = math.inf
+        self._not_before = 0.0
         self._useful = False
+        self._doubted = False
+        self._drift: Drift | None = None
         self._error: GmailError | None = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._superseded: S | None = None
+        self._superseded_id = 0
         self._change: asyncio.Future[None] | None = None
+        self._attention: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._running = 0
+        self._running: Counter[int] = Counter()
         self._sessions = 0
 
     @property
@@ -88,8 +114,13 @@ class Supervisor(Generic[S]):
 
     @property
     def session(self) -> S | None:
-        """The session that is open now, if one is."""
-        return self._session if self._state is State.READY else None
+        """The session that is open now and can be relied on, if one is."""
+        return self._session if self._state in OPEN_STATES and not self._doubted else None
+
+    @property
+    def running(self) -> int:
+        """Pieces of work under way, those that wait for a session among them."""
+        return self._running.total()
 
     async def open(self) -> None:
         """Open the first session: at most two tries, and one where another cannot help.
@@ -108,17 +139,17 @@ class Supervisor(Generic[S]):
                 self._move(Happening.GAVE_UP)
             raise
         self._connected(session)
-        self._task = asyncio.create_task(self._supervise(), name=f"aiogmail supervisor of {self._name}")
+        self._start()
 
     async def _first_session(self) -> S:
         try:
-            return await self._open_session()
+            return await self._opening.open()
         except GmailError as error:
             if not may_reopen(error) or floor_of(error) > _PATIENCE_AT_THE_DOOR or self._state is not State.CONNECTING:
                 raise
             log.info("%s: first try failed (%s), trying once more", self._name, error)
         await asyncio.sleep(_SECOND_TRY_WITHIN * self._backoff.uniform())
-        return await self._open_session()
+        return await self._opening.open()
 
     async def run(self, work: Callable[[S], Awaitable[T]], effect: Effect) -> T:
         """Await ``work(session)``; again on the next session where error and effect allow it (:func:`.policy.decide`).
@@ -130,34 +161,53 @@ class Supervisor(Generic[S]):
 
         Cancelling it cancels the work; what that leaves on the connection is the session's to say.
         """
+        loop = asyncio.get_running_loop()
         replays = 0
         deadline: float | None = None
-        self._running += 1
-        try:
-            while True:
-                session = self.session
-                if session is None or session.closed.done():
-                    if deadline is None:
-                        deadline = asyncio.get_running_loop().time() + self._timeouts.recover
-                    session = await self._wait_for_session(deadline)
-                try:
-                    result = await work(session)
-                except GmailError as error:
-                    decision = decide(error, effect, replays)
-                    if not decision.again:
-                        raise
-                    log.info("%s: again after %s", self._name, error)
-                else:
-                    if session is self._session:
-                        self._useful = True
-                    return result
+        while True:
+            session = self.session
+            if session is None or session.closed.done() or self._was_asleep():
+                deadline = deadline or loop.time() + self._timeouts.recover
+                session = await self._wait_for_session(deadline)
+            began = loop.time()
+            try:
+                return await self._run_on(session, work)
+            except GmailError as error:
+                if loop.time() - began >= self._timeouts.recover:
+                    replays, deadline = 0, None  # it worked for long: this is a new story
+                superseded = id(session) == self._superseded_id
+                decision = decide(error, effect, 0 if superseded else replays)
+                deadline = deadline or loop.time() + self._timeouts.recover
+                if not decision.again or loop.time() + decision.delay > deadline:
+                    raise
+                self._tell(events.Replayed, str(error), effect=effect.value)
+            if superseded:
+                deadline = None
+            else:
                 replays += 1
-                if deadline is None:
-                    deadline = asyncio.get_running_loop().time() + self._timeouts.recover
-                if decision.delay:
-                    await asyncio.sleep(decision.delay)
+            if decision.delay:
+                await self._sleep_while_running(decision.delay)
+
+    async def _run_on(self, session: S, work: Callable[[S], Awaitable[T]]) -> T:
+        self._running[id(session)] += 1
+        try:
+            result = await work(session)
         finally:
-            self._running -= 1
+            self._running[id(session)] -= 1
+            if not self._running[id(session)]:
+                del self._running[id(session)]
+            self._notify()
+        if session is self._session:
+            self._useful = True
+        return result
+
+    async def _sleep_while_running(self, seconds: float) -> None:
+        """Work that waits to be run again counts as running: closing within a timeout lets it end."""
+        self._running[0] += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._running[0] -= 1
             self._notify()
 
     async def aclose(self, timeout: float | None = None) -> None:
@@ -176,94 +226,214 @@ class Supervisor(Generic[S]):
 
     async def _close(self, timeout: float | None) -> None:
         try:
-            if timeout and self._running:
+            if timeout and self.running:
                 await self._wait_for_work(timeout)
         finally:
             self._move(Happening.CLOSE)
             self._notify()
-            session, self._session = self._session, None
-            task, self._task = self._task, None
+            sessions = [one for one in (self._session, self._superseded) if one is not None]
+            tasks = [task for task in (self._task, self._leaving) if task is not None]
+            self._session = self._superseded = self._task = None
             try:
-                if task is not None:
+                for task in tasks:
                     task.cancel()
-                    await asyncio.wait([task])
-                if session is not None and not session.closed.done():
-                    await session.aclose()
+                if tasks:
+                    await asyncio.wait(tasks)
+                await asyncio.gather(*(session.aclose() for session in sessions if not session.closed.done()))
             finally:
-                if session is not None:
+                for session in sessions:
                     session.abort()
                 self._move(Happening.ENDED)
 
     # -- the supervising task ------------------------------------------------------------------------------------------
 
-    async def _supervise(self) -> None:
-        while True:
-            session = self._session
-            assert session is not None
-            await asyncio.wait([session.closed])
-            reason = session.closed.result()
-            self._lost(reason)
-            if not may_reopen(reason):
-                self._gave_up(reason)
-                return
-            if not await self._reopen():
-                return
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._supervise(), name=f"aiogmail supervisor of {self._name}")
 
-    def _lost(self, reason: GmailError) -> None:
-        session, self._session = self._session, None
+    async def _supervise(self) -> None:
+        while self._state is not State.FAILED:
+            session = self._session
+            if session is None:
+                await self._reopen()
+                continue
+            await self._doze(session)
+            if session.closed.done():
+                self._lost(session)
+            elif self._doubted or self._was_asleep():
+                await self._probe(session)
+            elif self._clock.now() >= self._due_at:
+                await self._rotate(session)
+
+    async def _doze(self, session: S) -> None:
+        """Until the session is lost, its successor is due, somebody doubts it, or it is time to look at the clock."""
+        loop = asyncio.get_running_loop()
+        until = self._due_at - self._clock.now()
+        if self._state is State.EXPIRING:
+            until = self._not_before - loop.time()
+        attention = self._attention = loop.create_future()
+        waits: list[asyncio.Future[Any]] = [session.closed, attention]
+        if self._leaving is not None:
+            until = _LOOK
+            waits.append(self._leaving)
+        await asyncio.wait(waits, timeout=max(_SHORTEST, min(_LOOK, until)), return_when=asyncio.FIRST_COMPLETED)
+        if self._leaving is not None and self._leaving.done():
+            self._leaving = None
+
+    def _lost(self, session: S) -> None:
+        """The session is gone. If nobody but a person can help, that is the end of it."""
+        reason = session.closed.result()
+        self._session = None
         lived = asyncio.get_running_loop().time() - self._opened_at
         if self._useful or lived >= _LIVED:
             self._backoff.reset()
         self._error = reason
         self._move(Happening.LOST)
-        log.info("%s: session lost after %.1f s: %s", self._name, lived, reason)
-        if session is not None:
-            session.abort()
+        session.abort()
+        self._tell(events.Lost, str(reason), lived=lived)
+        if may_reopen(reason):
+            self._not_before = asyncio.get_running_loop().time() + self._budget.lost()
+        else:
+            self._gave_up(reason)
 
-    async def _reopen(self) -> bool:
-        """Open sessions until one stands. False: nobody but a person can help."""
+    async def _reopen(self) -> None:
+        """Open sessions until one stands, or nobody but a person can help."""
+        loop = asyncio.get_running_loop()
         while True:
             error = self._error
-            delay = self._backoff.next(floor_of(error) if error is not None else 0.0)
-            if delay:
-                log.info("%s: next try in %.1f s", self._name, delay)
+            delay = max(self._backoff.next(floor_of(error) if error is not None else 0.0), self._not_before - loop.time())
+            if delay > 0:
+                self._tell(events.Retrying, str(error or ""), delay=delay)
                 await asyncio.sleep(delay)
             self._move(Happening.RETRY)
             try:
-                session = await self._open_session()
+                session = await self._opening.open()
             except GmailError as failure:
-                self._error = failure
-                if not may_reopen(failure):
-                    self._gave_up(failure)
-                    return False
-                self._move(Happening.REFUSED)
-                log.info("%s: reconnecting failed: %s", self._name, failure)
+                if not self._refused(failure):
+                    return
             else:
                 self._connected(session)
-                return True
+                return
+
+    def _refused(self, failure: GmailError) -> bool:
+        """An opening failed while there was no session; whether another is to be tried."""
+        self._error = failure
+        if not may_reopen(failure):
+            self._gave_up(failure)
+            return False
+        self._move(Happening.REFUSED)
+        return True
 
     def _gave_up(self, reason: GmailError) -> None:
-        log.warning("%s: cannot reconnect: %s", self._name, reason)
         self._move(Happening.GAVE_UP)
+        self._tell(events.Failed, str(reason))
         self._notify()
 
     def _connected(self, session: S) -> None:
-        if self._state is not State.CONNECTING:
+        if self._state not in (State.CONNECTING, State.ROTATING):
             session.abort()
             raise StateError(f"{self._name} was closed while it was being opened")
+        loop = asyncio.get_running_loop()
+        rotated = self._state is State.ROTATING
         self._session = session
-        self._opened_at = asyncio.get_running_loop().time()
-        self._useful = False
+        if id(session) == self._superseded_id:
+            self._superseded_id = 0
+        self._opened_at = loop.time()
+        self._useful = self._doubted = False
+        now = self._clock.now()
+        self._drift = Drift(now, loop.time())
+        self._due_at = due_at(expiry_of(session), now, self._backoff.uniform()) if self._rotate_ahead else math.inf
+        self._not_before = 0.0
         self._sessions += 1
+        self._rotations.reset()
         self._move(Happening.CONNECTED)
         self._error = None
-        log.info("%s: session %d opened", self._name, self._sessions)
+        self._tell(events.Rotated if rotated else events.Connected, session=self._sessions)
         self._notify()
 
-    async def _start_again(self) -> None:
-        """The task of a supervisor that had given up: somebody wants a session again."""
-        if await self._reopen():
-            await self._supervise()
+    # -- rotation, and waking up -------------------------------------------------------------------------------------------
+
+    async def _rotate(self, old: S) -> None:
+        """Open the successor while the old session works on. If that fails, the old one serves to its end."""
+        loop = asyncio.get_running_loop()
+        if self._state is State.READY:
+            self._move(Happening.EXPIRES)
+            self._tell(events.Expiring, left=max(0.0, (expiry_of(old) or 0.0) - self._clock.now()))
+        if loop.time() < self._not_before or self._leaving is not None:
+            return
+        self._move(Happening.ROTATE)
+        successor = asyncio.create_task(
+            self._opening.successor(old, self._timeouts.probe), name=f"aiogmail supervisor of {self._name}: successor"
+        )
+        either: list[asyncio.Future[Any]] = [successor, old.closed]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if old.closed.done():
+                self._lost(old)  # what is being opened is the reconnection
+                if self._state is State.CONNECTING:
+                    await asyncio.wait([successor])
+        finally:
+            if not successor.done():
+                successor.cancel()
+                await asyncio.wait([successor])
+            if self._state not in (State.ROTATING, State.CONNECTING):
+                _drop(successor)
+        self._took_over(old, successor)
+
+    def _took_over(self, old: S, successor: asyncio.Task[S]) -> None:
+        if self._state not in (State.ROTATING, State.CONNECTING):
+            return
+        alive = self._state is State.ROTATING
+        try:
+            session = successor.result()
+        except GmailError as failure:
+            if not alive:
+                self._refused(failure)
+                return
+            self._move(Happening.REFUSED)
+            delay = self._rotations.next(max(1.0, floor_of(failure)))
+            self._not_before = asyncio.get_running_loop().time() + delay
+            self._tell(events.Retrying, str(failure), delay=delay)
+            return
+        self._connected(session)
+        if alive:
+            self._superseded, self._superseded_id = old, id(old)
+            retire(old)
+            self._leaving = asyncio.create_task(self._see_off(old), name=f"aiogmail supervisor of {self._name}: leave")
+
+    async def _see_off(self, old: S) -> None:
+        """Let what runs on the old session end, then log it out."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + max(0.0, (expiry_of(old) or 0.0) - self._clock.now()) + _LINGER
+        try:
+            while self._running[id(old)] and not old.closed.done() and (left := deadline - loop.time()) > 0:
+                await self._wait_for_change(left, old.closed)
+            if not old.closed.done():
+                await old.aclose()
+        except asyncio.CancelledError:
+            if self._state is not State.CLOSING:  # which takes leave of it
+                old.abort()
+            raise
+        old.abort()
+        self._superseded = None
+
+    def _was_asleep(self) -> bool:
+        """Whether the machine was suspended: then the session must be asked before it is trusted."""
+        if self._drift is None or not self._drift.jumped(self._clock.now(), asyncio.get_running_loop().time()):
+            return False
+        if self._session is not None and self._state in OPEN_STATES:
+            self._doubted = True
+            if self._attention is not None and not self._attention.done():
+                self._attention.set_result(None)
+        return True
+
+    async def _probe(self, session: S) -> None:
+        try:
+            await ask(session, self._timeouts.probe)
+        except GmailError:
+            session.abort()
+        finally:
+            self._doubted = False
+            self._notify()
 
     # -- waiting ---------------------------------------------------------------------------------------------------------
 
@@ -271,21 +441,26 @@ class Supervisor(Generic[S]):
         loop = asyncio.get_running_loop()
         if self._state is State.FAILED and (self._task is None or self._task.done()):
             self._backoff.reset()
+            self._not_before = 0.0
             self._move(Happening.OPEN)
             self._move(Happening.REFUSED)
-            self._task = asyncio.create_task(self._start_again(), name=f"aiogmail supervisor of {self._name}")
-        while True:
-            if self._state in (State.NEW, State.CLOSING, State.CLOSED):
-                raise StateError(f"{self._name} is not open" if self._state is State.NEW else f"{self._name} is closed")
-            if self._state is State.FAILED:
-                assert self._error is not None
-                raise self._error.replica()
-            session = self.session
-            if session is not None and not session.closed.done():
-                return session
-            await self._wait_for_change(deadline - loop.time())
-            if loop.time() >= deadline and self.session is None:
-                raise self._outage()
+            self._start()
+        self._running[0] += 1
+        try:
+            while True:
+                if self._state in (State.NEW, State.CLOSING, State.CLOSED):
+                    raise StateError(f"{self._name} is not open" if self._state is State.NEW else f"{self._name} is closed")
+                if self._state is State.FAILED:
+                    assert self._error is not None
+                    raise self._error.replica()
+                session = self.session
+                if session is not None and not session.closed.done():
+                    return session
+                await self._wait_for_change(deadline - loop.time())
+                if loop.time() >= deadline and self.session is None:
+                    raise self._outage()
+        finally:
+            self._running[0] -= 1
 
     def _outage(self) -> GmailError:
         waited = self._timeouts.recover
@@ -293,15 +468,15 @@ class Supervisor(Generic[S]):
             return self._error.replica()
         return TimedOut(f"{self._name}: no session within {waited:g} s; raise Timeouts.recover to wait longer")
 
-    async def _wait_for_change(self, timeout: float) -> None:
+    async def _wait_for_change(self, timeout: float, *others: asyncio.Future[Any]) -> None:
         if self._change is None or self._change.done():
             self._change = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._change], timeout=max(0.0, timeout))
+        await asyncio.wait([self._change, *others], timeout=max(0.0, timeout), return_when=asyncio.FIRST_COMPLETED)
 
     async def _wait_for_work(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        while self._running and (left := deadline - loop.time()) > 0:
+        while self.running and (left := deadline - loop.time()) > 0:
             await self._wait_for_change(left)
 
     def _notify(self) -> None:
@@ -310,3 +485,16 @@ class Supervisor(Generic[S]):
 
     def _move(self, happening: Happening) -> None:
         self._state = next_state(self._state, happening)
+
+    def _tell(self, kind: type[events.ConnectionEvent], reason: str = "", **said: Any) -> None:
+        told = ", ".join(f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in said.items())
+        level = logging.WARNING if kind is events.Failed else logging.INFO
+        log.log(level, "%s: %s%s%s", self._name, kind.kind, f" ({told})" if told else "", f": {reason}" if reason else "")
+        if self._on_event is not None:
+            self._on_event(kind(events.wall_time(self._clock), self._account, self._what, reason, **said))
+
+
+def _drop(successor: asyncio.Task[S]) -> None:
+    """A session that came too late."""
+    if not successor.cancelled() and successor.exception() is None:
+        successor.result().abort()

@@ -34,7 +34,7 @@ def fault_of(rng, stage):
         byte=byte,
         skip=rng.choice((0, 0, 0, 1)),
         text="421 4.7.0 Try again later, closing connection.",
-        data=rng.choice((b"250 2.0.0 OK surplus\r\n", b"<html>\r\n", b"\xff\xfe\r\n", b"2")),
+        data=rng.choice((b"250 2.0.0 OK surplus\r\n", b"<html>\r\n", b"\xff\xfe\r\n", b"2")) if action == "garbage" else b"",
         seconds=rng.choice((1.0, 30.0, 700.0)),
     )
 

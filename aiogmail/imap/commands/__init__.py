@@ -5,7 +5,8 @@ from __future__ import annotations
 from .append import Append, Appended
 from .authenticate import Authenticate
 from .base import Command
-from .failures import bye_error, command_error
+from .changed import ChangedMessages, UidFetchChanged
+from .failures import bye_error, command_error, is_throttled
 from .fetch import UidFetch, reply_name
 from .idle import Idle
 from .mailboxes import (
@@ -33,6 +34,7 @@ __all__ = [
     "Appended",
     "Authenticate",
     "CapabilityCommand",
+    "ChangedMessages",
     "Command",
     "Copied",
     "Create",
@@ -56,6 +58,7 @@ __all__ = [
     "UidCopy",
     "UidExpunge",
     "UidFetch",
+    "UidFetchChanged",
     "UidMove",
     "UidSearch",
     "UidStore",
@@ -64,5 +67,6 @@ __all__ = [
     "bye_error",
     "capabilities_of",
     "command_error",
+    "is_throttled",
     "reply_name",
 ]

@@ -29,6 +29,7 @@ class Command(Generic[T]):
         blocks: nothing is written behind it until its tagged reply has come.
         bulk: its reply may carry bodies or many rows: it is held to progress and a least rate instead of one deadline.
         patient: its reply may be held back while rows that have come wait for their consumer.
+        endless: it goes on until it is interrupted.
         droppable: its reply is small: a caller that is cancelled leaves it to be read and dropped.
     """
 
@@ -38,6 +39,7 @@ class Command(Generic[T]):
     blocks: bool = False
     bulk: bool = False
     patient: bool = False
+    endless: bool = False
     droppable: bool = True
 
     def arguments(self) -> Sequence[Any]:

@@ -20,6 +20,7 @@ class Idle(Command[None]):
     """
 
     name = "IDLE"
+    endless = True
     waits = True
     blocks = True
 
