@@ -637,7 +637,7 @@ async def test_closing_ends_a_lookup_with_what_is_known(gmail, me, server):
 @on_gmail(sent_copy=False)
 async def test_a_lookup_that_hangs_has_an_end(gmail, me, server):
     server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request"))
-    server.faults.add(Fault("blackhole", command="UID FETCH", protocol="imap", times=None))
+    server.faults.add(Fault("mute", command="UID FETCH", protocol="imap", times=None))
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(OutcomeUnknown) as caught:
