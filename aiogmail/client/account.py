@@ -14,10 +14,12 @@ from aiogmail.errors import Disconnected, ProtocolError, StateError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pool import Pool, reopens
 from aiogmail.ports import Keeper
 from aiogmail.settings import Budget, Settings
 from aiogmail.supervisor import Events, EventStream, Supervisor
 from aiogmail.supervisor.events import Throttling, wall_time
+from aiogmail.supervisor.opening import Turn
 
 from .arguments import check_client
 from .tokens import AccountCredentials
@@ -55,6 +57,8 @@ class Gmail:
         self._budget = self.settings.budget or Budget()
         self._pace: Pace | None = None
         self._events = Events()
+        self._turn = Turn()
+        self._pool = Pool(self._imap, self._supervise, most=self.settings.limits.connections, timeouts=self.settings.timeouts)
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -85,6 +89,7 @@ class Gmail:
         try:
             await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
         finally:
+            await self._pool.aclose()
             ended.set_result(None)
             self._events.end()
             tokens, self._tokens = self._tokens, None
@@ -124,21 +129,26 @@ class Gmail:
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
-    def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
-        def keep(open_session: Callable[[], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
-            return Supervisor(
-                open_session,
-                name=f"{self.address} {mailbox}",
-                timeouts=self.settings.timeouts,
-                clock=self.settings.clock,
-                budget=self._budget,
-                account=self.address,
-                what=mailbox,
-                rotate=self.settings.rotate,
-                on_event=self._events.tell,
-            )
+    def _keep(self, mailbox: str) -> Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]]:
+        def keep(prepare: Callable[[ImapSession], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
+            return self._pool.lease(mailbox, prepare)
 
         return keep
+
+    def _supervise(self, open_session: Callable[[], Awaitable[ImapSession]]) -> Supervisor[ImapSession]:
+        return Supervisor(
+            open_session,
+            name=self.address,
+            timeouts=self.settings.timeouts,
+            clock=self.settings.clock,
+            budget=self._budget,
+            account=self.address,
+            what="imap",
+            rotate=self.settings.rotate,
+            turn=self._turn,
+            reopens=reopens,
+            on_event=self._events.tell,
+        )
 
     async def _imap(self) -> ImapSession:
         if self._tokens is None:

@@ -44,7 +44,7 @@ class Mailbox:
         *,
         readonly: bool,
         connect: Callable[[], Awaitable[ImapSession]],
-        keep: Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]],
+        keep: Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]],
         limits: Limits,
     ) -> None:
         self.name = check_mailbox_name(name)
@@ -155,13 +155,14 @@ class Mailbox:
 
         return await self._keeper.run(work, effect)
 
-    async def _open(self) -> ImapSession:
-        """A session with this mailbox selected.
+    async def _open(self, session: ImapSession | None = None) -> ImapSession:
+        """A session with this mailbox selected: the one that is given, or a new one.
 
         After a session that lived, SELECT and what comes behind it travel together. After a SELECT that failed it is awaited:
         then it is the opening that fails, and an outage behind the login is waited out like any other.
         """
-        session = await self._connect()
+        if session is None:
+            session = await self._connect()
         known, trusting = self._state, self._trusting
         self._trusting = False
         try:
