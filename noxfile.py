@@ -1,7 +1,8 @@
 """Every check of the project: ``nox`` runs them all, ``nox -s NAME`` one.
 
 The whole test suite, with the real servers and under coverage, runs on the lowest Python that the machine has from 3.11 to
-3.13; on the others everything but the tests marked ``slow``, without coverage. So the whole run stays under 12 minutes on two cores.
+3.13; on the others everything but the tests marked ``slow``, without coverage: on one with the lowest versions that pyproject.toml
+allows of what we need, on the last one against the wheel as it is released. So the whole run stays under 12 minutes on two cores.
 What the tests with real servers need is installed first (tests/support/install.py); AIOGMAIL_REAL=0 runs without them, and
 the last line says so. Arguments after ``--`` go to pytest.
 """
@@ -12,6 +13,7 @@ import atexit
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +91,11 @@ for _version in SUPPORTED:
 if not PYTHONS:
     sys.exit(f"None of Python {', '.join(SUPPORTED)} was found on PATH or under pyenv: install one.")
 LOWEST = next(iter(PYTHONS))
+_OTHERS = [version for version in PYTHONS if version != LOWEST]
+OLD_NEEDS = _OTHERS[0] if _OTHERS else None
+"""Which Python tests the lowest versions allowed."""
+RELEASED = _OTHERS[-1] if _OTHERS else None
+"""Which Python tests the wheel."""
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
@@ -146,17 +153,85 @@ def _node_modules(session: nox.Session) -> None:
     session.env["NODE_PATH"] = str(folder / "node_modules")
 
 
+def _lowest_needs() -> list[str]:
+    """The lower end of every range in pyproject.toml: of what the package and its extras need."""
+    project = nox.project.load_toml(ROOT / "pyproject.toml")["project"]
+    extras = project["optional-dependencies"].values()
+    ranges = [*project["dependencies"], *(need for extra in extras for need in extra if not need.startswith("aiogmail["))]
+    return [re.sub(r">=([^,]+).*", r"==\1", need) for need in ranges]
+
+
+def _build(session: nox.Session) -> Path:
+    """The wheel of this checkout, built by way of the source distribution."""
+    folder = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("build>=1.2")
+    session.run("python", "-m", "build", "--outdir", str(folder), str(ROOT), silent=True)
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+def _apart_from_the_package(session: nox.Session) -> Path:
+    """The tests and what they read, in a folder without ``aiogmail/``: what they import is what is installed."""
+    folder = Path(session.create_tmp()) / "checkout"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(
+        ROOT, folder, ignore=lambda where, names: [n for n in names if n in _LEFT_OUT or (n == "aiogmail" and Path(where) == ROOT)]
+    )
+    return folder
+
+
+_LEFT_OUT = (".git", ".nox", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "build", "dist")
+
+
 def _tests(version: str, session: nox.Session) -> None:
+    if version != LOWEST:
+        _other_tests(version, session)
+        return
     _install(session, "test")
     _real_servers(session)
-    if version != LOWEST:
-        session.run("python", "-m", "pytest", "-n", "2", "-m", "not slow and not nightly", *session.posargs)
-        return
     _node_modules(session)
     session.run("coverage", "erase")
     # As a program of its own: the package's pytest plugin is imported before any pytest plugin could begin to measure.
     session.run("coverage", "run", "-m", "pytest", "-n", "2", "-m", "not nightly", *session.posargs)
     session.notify("coverage")
+
+
+def _other_tests(version: str, session: nox.Session) -> None:
+    needs = _lowest_needs() if version == OLD_NEEDS else []
+    package = f"{_build(session)}[{EXTRAS}]" if version == RELEASED else f".[{EXTRAS}]"
+    pyproject = nox.project.load_toml(ROOT / "pyproject.toml")
+    reinstalled = ["--force-reinstall", "--no-deps", package.partition("[")[0]] if version == RELEASED else ["-e", "."]
+    session.install(package, *needs, *nox.project.dependency_groups(pyproject, "test"))
+    session.install(*reinstalled)
+    _real_servers(session)
+    if version == RELEASED:
+        session.chdir(_apart_from_the_package(session))
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "not slow and not nightly", *session.posargs)
+
+
+@nox.session(python=PYTHONS[RELEASED or LOWEST])
+def release(session: nox.Session) -> None:
+    """The wheel and the source distribution are whole; the wheel and each extra install by themselves."""
+    wheel = _build(session)
+    session.install("twine>=6")
+    session.run("twine", "check", "--strict", *map(str, wheel.parent.iterdir()))
+    for extra in ("", *EXTRAS.split(",")):
+        venv = wheel.parent.parent / f"venv-{extra or 'alone'}"
+        shutil.rmtree(venv, ignore_errors=True)
+        session.run("python", "-m", "venv", str(venv))
+        python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
+        session.run(python, "-m", "pip", "install", "-q", f"{wheel}[{extra}]" if extra else str(wheel), external=True)
+        session.run(python, "-W", "error", "-c", _IMPORTS[extra], external=True)
+
+
+_IMPORTS = {
+    "": "import aiogmail, aiogmail.cli, pathlib; assert (pathlib.Path(aiogmail.__file__).parent / 'py.typed').exists()",
+    "cli": "import aiogmail.cli.app",
+    "keyring": "from aiogmail import KeyringTokenStore; KeyringTokenStore()",
+    "redis": "from aiogmail import RedisTokenStore; RedisTokenStore('redis://127.0.0.1:1')",
+    "testing": "import aiogmail.testing.plugin, aiogmail.testing; aiogmail.testing.GmailEmulator()",
+}
 
 
 for _version, _path in PYTHONS.items():

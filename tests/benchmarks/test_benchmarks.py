@@ -28,6 +28,7 @@ def benchmarks(*arguments, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_its_rows_and_prints_a_table(tmp_path):
     file = tmp_path / "rows.json"
     clients = ("--client", "aiogmail", "--client", "imaplib")

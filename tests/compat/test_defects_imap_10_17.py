@@ -606,6 +606,7 @@ def test_i15_what_needs_a_mailbox_is_legal_after_examine(kind):
 
 @both
 @pytest.mark.parametrize("gap", [0.05, 0.1, 0.15])
+@pytest.mark.slow
 def test_i15_a_drip_does_not_keep_a_command_alive_for_ever(kind, gap):
     async def drip(connection, command):
         for n in range(1, 10_000):

@@ -203,6 +203,7 @@ def test_a_refusal_is_told_in_the_servers_words():
     run(with_message(test))
 
 
+@pytest.mark.slow
 def test_a_temporary_refusal_in_the_middle_is_waited_out():
     async def test(server, account, inbox, raw):
         server.faults.add(Fault("answer", "UID FETCH", text="NO [UNAVAILABLE] Temporary System Problem (Failure)", skip=4))
@@ -212,6 +213,7 @@ def test_a_temporary_refusal_in_the_middle_is_waited_out():
     run(with_message(test))
 
 
+@pytest.mark.slow
 def test_uidvalidity_that_changed_ends_it():
     async def test(server, account, inbox, raw):
         with pytest.raises(MailboxChanged):

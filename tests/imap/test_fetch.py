@@ -200,6 +200,7 @@ def test_messages_that_go_away_meanwhile_are_left_out():
     run(with_inbox(test))
 
 
+@pytest.mark.slow
 def test_uidvalidity_that_changed_is_told_and_nothing_of_the_new_mailbox_handed_on():
     async def test(server, account, inbox, raws):
         seen = []
@@ -241,6 +242,7 @@ def test_bad_is_not_asked_again():
     run(with_inbox(test))
 
 
+@pytest.mark.slow
 def test_a_temporary_refusal_is_waited_out():
     async def test(server, account, inbox, raws):
         server.faults.add(

@@ -516,6 +516,7 @@ def test_opening_and_closing_unused_does_nothing():
     virtual(main)
 
 
+@pytest.mark.slow
 def test_ten_thousand_identities_have_one_task_and_little_memory(caplog):
     caplog.set_level(logging.WARNING)  # pytest would keep each line, and count it as ours
 

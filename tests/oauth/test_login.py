@@ -219,6 +219,7 @@ def test_what_is_not_the_answer_to_our_question_is_ignored():
     real(main)
 
 
+@pytest.mark.slow
 def test_visitors_that_break_http_or_never_finish_stop_nobody():
     async def main():
         async with AuthServer(rotate=60.0) as server:

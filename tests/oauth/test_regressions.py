@@ -106,6 +106,7 @@ def test_who_took_a_token_from_the_store_knows_its_refresh_token_when_the_store_
     real(main)
 
 
+@pytest.mark.slow
 def test_a_start_while_the_store_is_down_does_not_call_for_a_login():
     async def main():
         async with AuthServer(rotate=0.0) as server:
@@ -463,6 +464,7 @@ def test_who_has_lost_its_lease_does_not_refresh_beside_the_new_holder():
     virtual(main)
 
 
+@pytest.mark.slow
 def test_while_a_rotated_refresh_token_cannot_be_written_nobody_presents_its_predecessor():
     async def main():
         async with AuthServer(rotate=0.0) as server:
@@ -711,6 +713,7 @@ def test_a_service_account_that_is_refused_calls_for_no_login(words):
     assert type(read_failure(Answer(400, body), "E")) is LoginRequired
 
 
+@pytest.mark.slow
 def test_a_login_stored_by_another_process_ends_a_remembered_refusal():
     async def main():
         async with AuthServer(rotate=60.0) as server:

@@ -68,6 +68,7 @@ def test_a_running_thread_is_a_leak():
         pytest.param("pass", None, id="nothing"),
     ],
 )
+@pytest.mark.slow
 def test_a_test_that_leaves_something_fails_and_says_what(tmp_path, body, said):
     """A run of its own, with this repository's conftest, over a test that does ``body``."""
     (tmp_path / "test_it.py").write_text(

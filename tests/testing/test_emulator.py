@@ -369,6 +369,7 @@ emulated(main, auto_expunge=False, expunge_behavior="trash")
 """
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_schedule_in_every_process():
     said = {subprocess.run([sys.executable, "-c", SCHEDULE, size], capture_output=True, check=True).stdout for size in ("0", "9", "5000")}
     assert len(said) == 1

@@ -141,6 +141,7 @@ def test_a_projects_own_fixtures_stay_its_own_and_what_is_made_before_the_loop_h
     run(pytester, test_own=OWN, test_before=BEFORE).assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_virtual_time_that_a_test_would_not_get_is_an_error(pytester):
     found = run(pytester, test_marked=MARKED)
     found.assert_outcomes(errors=3)
@@ -164,6 +165,7 @@ def test_with_pytest_asyncio_it_runs_as_that_runs_it(pytester, mode):
     run(pytester, ini=ini, subprocess=True, test_asyncio=mark + FIVE_LINES).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_without_our_fixtures_no_certificate_is_thought_of(pytester):
     source = """
 import sys

@@ -6,6 +6,9 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+
+import pytest
 
 from aiogmail.oauth import TokenCache, UserCredentials
 from aiogmail.testing.serve import main, serve
@@ -31,6 +34,7 @@ def test_it_says_how_to_connect_and_writes_ca_and_token(tmp_path):
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_the_command_runs_until_it_is_told_to_end():
     with subprocess.Popen(
         [sys.executable, "-m", "aiogmail.testing", "--copies", "2", "--token-lifetime", "60"], stdout=subprocess.PIPE, text=True
@@ -43,15 +47,15 @@ def test_the_command_runs_until_it_is_told_to_end():
 
 
 def test_main_ends_on_an_interrupt(capsys):
-    async def interrupt():
-        await asyncio.sleep(0)
-
-    import threading
-
+    # A shell gives what it starts in the background an interrupt that is ignored, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    assert main(["--imap-port", "0"]) == 0
-    timer.join()
+    try:
+        assert main(["--imap-port", "0"]) == 0
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
     assert "A Gmail for development" in capsys.readouterr().out
 
 

@@ -113,6 +113,7 @@ def test_both_roads_may_be_mixed_in_one_literal():
 
 
 @pytest.mark.parametrize("piece", [1, 100, 5000])
+@pytest.mark.slow
 def test_a_literal_in_pieces_costs_little_more_than_its_octets(piece):
     size = 300_000
     data = b"* 1 FETCH (BODY[] {%d}\r\n" % size + b"q" * size

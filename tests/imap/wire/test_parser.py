@@ -145,6 +145,7 @@ def test_lists_nest_as_deep_as_the_limit_and_no_deeper(depth):
         assert "Limits.depth" in error[1]
 
 
+@pytest.mark.slow
 def test_depth_is_bounded_even_where_the_limit_is_not():
     limits = Limits(depth=100_000)
     response = one("* 1 FETCH (BODYSTRUCTURE " + "(" * 199 + ")" * 199 + ")", limits=limits)

@@ -57,6 +57,7 @@ def test_what_is_no_modified_utf7_is_read_as_it_stands(raw, read):
 
 @BOUNDED
 @given(st.text())
+@pytest.mark.slow
 def test_every_name_comes_back(name):
     encoded = utf7.encode(name)
     assert utf7.decode(encoded) == name
@@ -65,6 +66,7 @@ def test_every_name_comes_back(name):
 
 @BOUNDED
 @given(st.text(st.characters(codec="utf-16", exclude_characters="+&", min_codepoint=0x80), min_size=1))
+@pytest.mark.slow
 def test_the_shifted_part_is_that_of_pythons_utf7(name):
     ours = utf7.encode(name).replace(b",", b"/")
     assert codecs.decode(b"+" + ours[1:], "utf-7") == name

@@ -291,6 +291,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file_and_no_lock(path):
     saved(path)
     version = 1
