@@ -46,9 +46,12 @@ from .errors import (
     TransportError,
     Unavailable,
 )
+from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
 from .imap.fetch import FetchStream
+from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
@@ -84,6 +87,7 @@ __all__ = [
     "AppPassword",
     "AuthError",
     "Budget",
+    "ChangeResult",
     "CommandError",
     "ConfigurationError",
     "Conflict",
@@ -100,11 +104,14 @@ __all__ = [
     "GoogleAuthCredentials",
     "ImapClient",
     "KeyringTokenStore",
+    "Label",
     "LimitExceeded",
     "Limits",
     "LoginRequired",
     "Mailbox",
     "MailboxChanged",
+    "MailboxCounts",
+    "MailboxInfo",
     "MailboxNotFound",
     "MailboxState",
     "MemoryTokenStore",
@@ -118,6 +125,7 @@ __all__ = [
     "ProtocolError",
     "Q",
     "Query",
+    "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
     "Secret",

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from .ports import Outcome
 
@@ -73,6 +73,7 @@ class GmailError(Exception):
         connection_lost: whether the connection it happened on is gone.
         outcome: for calls that change something: what is known of the effect; ``None`` where the question does not arise.
         stage: how far the call had come, in a word or two; ``None`` where it says nothing.
+        result: of a change to many messages that was not done wholly: what became of each (:class:`aiogmail.ChangeResult`).
     """
 
     retryable: ClassVar[bool] = False
@@ -91,6 +92,7 @@ class GmailError(Exception):
         self.connection_lost = self._loses_connection if connection_lost is None else connection_lost
         self.outcome = outcome
         self.stage = stage
+        self.result: Any = None
 
     def __str__(self) -> str:
         return self.message

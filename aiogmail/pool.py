@@ -183,17 +183,21 @@ class Pool:
             self._given_back(connection)
         return await self.run(work, effect)  # it was closed with its mailbox
 
-    async def aclose(self) -> None:
-        """Close every connection.
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Close every connection; work that needs no mailbox gets ``timeout`` seconds to end, none by default.
 
         Cancelled, it drops them.
         """
         self._closed = True
         self._refuse_waiting()
         connections, self._connections = self._connections, []
-        await asyncio.gather(*(connection.supervisor.aclose() for connection in connections))
+        await asyncio.gather(*(connection.supervisor.aclose(timeout) for connection in connections))
 
     # -- what leases call ----------------------------------------------------------------------------------------------------
+
+    def has(self, connection: Connection) -> bool:
+        """Whether it is one of the pool's still."""
+        return self._closed or connection in self._connections
 
     def join(self, lease: Lease) -> None:
         """A mailbox is being opened."""
@@ -452,11 +456,14 @@ class Lease:
         # Whose IDLE was ended for others has had its time: it does not end theirs at once.
         patience, self.gave_way = _SLICE if self.gave_way else 0.0, False
         while True:
-            try:
-                async with self._pool.borrow(self, patience) as connection:
+            async with self._pool.borrow(self, patience) as connection:
+                try:
                     return await connection.supervisor.run(on_selection, effect)
-            except GaveWay:
-                patience = _SLICE
+                except GaveWay:
+                    patience = _SLICE
+                except StateError:
+                    if self.closed or self._pool.has(connection):
+                        raise  # else it was not opened, for somebody else
 
     async def selected_on(self, session: ImapSession) -> Selection:
         """The mailbox's time on this connection; begun, if another mailbox or none is selected there."""

@@ -11,6 +11,7 @@ from typing import Self
 
 from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
@@ -22,12 +23,13 @@ from aiogmail.supervisor.events import Throttling, wall_time
 from aiogmail.supervisor.opening import Turn
 
 from .arguments import check_client
+from .listing import Listing
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
 
 
-class Gmail:
+class Gmail(Listing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -89,7 +91,7 @@ class Gmail:
         try:
             await asyncio.gather(*(mailbox.aclose(timeout) for mailbox in self._mailboxes))
         finally:
-            await self._pool.aclose()
+            await self._pool.aclose(timeout)
             ended.set_result(None)
             self._events.end()
             tokens, self._tokens = self._tokens, None
@@ -126,6 +128,10 @@ class Gmail:
         """
         self._check_open()
         return self._events.listen()
+
+    def _directory(self) -> Directory:
+        self._check_open()
+        return Directory(self._pool)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiogmail.errors import CommandError, ConfigurationError, StateError
-from aiogmail.ports import Effect, Keeper
+from aiogmail.ports import Effect, Keeper, Runner
 from aiogmail.settings import Limits
 
+from .changing import Changing, Uids
 from .commands import Command, MailboxState, Noop, UidSearch
 from .download import Download
 from .fetch import FetchStream
 from .models import wire_items
+from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
 from .session import ImapSession
 from .uidset import UidSet
@@ -31,7 +34,7 @@ _Guess = Callable[[MailboxState], UidSet]
 _STAR = re.compile(r"(?:([0-9]{1,10}):)?\*")
 
 
-class Mailbox:
+class Mailbox(Changing):
     """A selected mailbox, as ``Gmail.mailbox(name)`` gives it: an async context manager.
 
     Its UIDs hold as long as UIDVALIDITY does. Should that change while it is open, every call raises
@@ -50,6 +53,8 @@ class Mailbox:
         self.name = check_mailbox_name(name)
         self.readonly = readonly
         self._connect = connect
+        self._keep = keep
+        self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
         self._limits = limits
         self._session: ImapSession | None = None
@@ -76,6 +81,8 @@ class Mailbox:
         Cancelled, it drops the connection at once.
         """
         await self._keeper.aclose(timeout)
+        for other in list(self._visited):
+            await other.aclose()
 
     @property
     def state(self) -> MailboxState:
@@ -155,6 +162,22 @@ class Mailbox:
 
         return await self._keeper.run(work, effect)
 
+    def _question(self, uids: Uids) -> tuple[UidSet, _Resolve]:
+        """The UIDs that are named, none if it is a search, and how to find out which messages are meant."""
+        resolve, _ = _resolution(uids)
+        named = not isinstance(uids, Query) and not (isinstance(uids, str) and _STAR.fullmatch(uids))
+        return _uid_set(uids) if named else UidSet(), resolve
+
+    @contextlib.asynccontextmanager
+    async def _visit(self, mailbox: str) -> AsyncIterator[Runner[ImapSession]]:
+        """Another mailbox of the account, to look only, on a connection of its own."""
+        async with Mailbox(mailbox, readonly=True, connect=self._connect, keep=self._keep, limits=self._limits) as other:
+            self._visited.add(other)
+            try:
+                yield other._keeper
+            finally:
+                self._visited.discard(other)
+
     async def _open(self, session: ImapSession | None = None) -> ImapSession:
         """A session with this mailbox selected: the one that is given, or a new one.
 
@@ -202,20 +225,6 @@ def _those_there(uids: UidSet) -> _Resolve:
         return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
 
     return resolve
-
-
-def check_mailbox_name(name: object) -> str:
-    """A mailbox name that can be sent.
-
-    Raises:
-        ConfigurationError: empty, not a text, or with CR, LF, NUL or a lone surrogate.
-    """
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"mailbox: expected a name such as 'INBOX', got {name!r}")
-    bad = next((char for char in name if char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff"), None)
-    if bad is not None:
-        raise ConfigurationError(f"mailbox: control characters and lone surrogates cannot be in a name, got {bad!r} in {name!r}")
-    return name
 
 
 def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:
