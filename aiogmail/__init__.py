@@ -48,14 +48,17 @@ from .errors import (
 )
 from .imap.changes import ChangeResult
 from .imap.commands import MailboxState
+from .imap.cursor import Cursor
 from .imap.directory import MailboxCounts, MailboxInfo, Quota
 from .imap.download import Download
+from .imap.events import Arrived, Changed, Event, Gone, MailboxReset
 from .imap.fetch import FetchStream
 from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, Envelope, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
+from .imap.watch import Watch
 from .oauth import (
     AppPassword,
     FileTokenStore,
@@ -85,22 +88,27 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrived",
     "AuthError",
     "Budget",
     "ChangeResult",
+    "Changed",
     "CommandError",
     "ConfigurationError",
     "Conflict",
     "ConnectFailed",
+    "Cursor",
     "Disconnected",
     "Download",
     "Effect",
     "Endpoint",
     "Envelope",
+    "Event",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
     "GmailError",
+    "Gone",
     "GoogleAuthCredentials",
     "ImapClient",
     "KeyringTokenStore",
@@ -113,6 +121,7 @@ __all__ = [
     "MailboxCounts",
     "MailboxInfo",
     "MailboxNotFound",
+    "MailboxReset",
     "MailboxState",
     "MemoryTokenStore",
     "Message",
@@ -148,6 +157,7 @@ __all__ = [
     "UidSet",
     "Unavailable",
     "UserCredentials",
+    "Watch",
     "__version__",
     "login",
     "revoke",

@@ -11,9 +11,11 @@ from typing import Self
 
 from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.imap.cursor import Cursor
 from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
+from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.pool import Pool, reopens
 from aiogmail.ports import Keeper
@@ -110,9 +112,29 @@ class Gmail(Listing):
             StateError: the account is not open.
         """
         self._check_open()
-        mailbox = Mailbox(name, readonly=readonly, connect=self._imap, keep=self._keep(name), limits=self.settings.limits)
-        self._mailboxes.add(mailbox)
-        return mailbox
+        return self._mailbox(name, readonly)
+
+    def watch(self, cursor: Cursor | None = None, *, poll: float | None = 60.0) -> Watch:
+        r"""What happens in the whole account: every message outside Spam and Trash, wherever it is, with its labels.
+
+        It watches All Mail, on a connection of its own, which is opened when it is entered or first asked and closed with it. What goes to
+        Trash or Spam is told as gone, what comes back from there as arrived (under another UID, with the same ``gmail_id``): watch
+        ``gmail.mailbox(…)`` of those two as well if what is in them matters. UIDs are All Mail's: ``watch.mailbox`` takes them.
+
+        Args:
+            cursor: as in :meth:`Mailbox.watch <aiogmail.Mailbox.watch>`, of a watch of a whole account.
+            poll: seconds after which Gmail is asked even though it told nothing: it does not tell by itself of labels that change. A
+                minute by default; ``None`` leaves it at ``Timeouts.idle_renew``.
+
+        Raises:
+            ConfigurationError: no cursor, or one of another account or mailbox.
+            StateError: the account is not open.
+            MailboxNotFound: once it runs: All Mail is hidden; let Gmail's settings show it in IMAP.
+        """
+        self._check_open()
+        started = check_watch(cursor, poll, self.address, ALL_MAIL)
+        mailbox = self._mailbox("[Gmail]/All Mail", readonly=False, find=find_all_mail)
+        return Watch(mailbox, started, account=self.address, name=ALL_MAIL, poll=poll, owned=True)
 
     def events(self) -> EventStream:
         """What happens to the account's connections from now on: connected, expiring, rotated, lost, replayed, throttled, failed.
@@ -134,6 +156,20 @@ class Gmail(Listing):
         return Directory(self._pool)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
+
+    def _mailbox(self, name: str, readonly: bool, find: Callable[[ImapSession], Awaitable[str]] | None = None) -> Mailbox:
+        mailbox = Mailbox(
+            name,
+            readonly=readonly,
+            connect=self._imap,
+            keep=self._keep(name),
+            limits=self.settings.limits,
+            timeouts=self.settings.timeouts,
+            account=self.address,
+            find=find,
+        )
+        self._mailboxes.add(mailbox)
+        return mailbox
 
     def _keep(self, mailbox: str) -> Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]]:
         def keep(prepare: Callable[[ImapSession], Awaitable[ImapSession]]) -> Keeper[ImapSession]:

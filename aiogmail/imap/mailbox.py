@@ -9,19 +9,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiogmail.errors import CommandError, ConfigurationError, StateError
+from aiogmail.errors import ConfigurationError, StateError
 from aiogmail.ports import Effect, Keeper, Runner
-from aiogmail.settings import Limits
+from aiogmail.settings import Limits, Timeouts
 
 from .changing import Changing, Uids
-from .commands import Command, MailboxState, Noop, UidSearch
+from .commands import Command, MailboxState, Noop
+from .cursor import Cursor
 from .download import Download
 from .fetch import FetchStream
 from .models import wire_items
 from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
+from .searching import search
 from .session import ImapSession
 from .uidset import UidSet
+from .watch import Watch, check_watch
 
 __all__ = ["Mailbox"]
 
@@ -49,6 +52,9 @@ class Mailbox(Changing):
         connect: Callable[[], Awaitable[ImapSession]],
         keep: Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]],
         limits: Limits,
+        timeouts: Timeouts | None = None,
+        account: str = "",
+        find: Callable[[ImapSession], Awaitable[str]] | None = None,
     ) -> None:
         self.name = check_mailbox_name(name)
         self.readonly = readonly
@@ -57,6 +63,11 @@ class Mailbox(Changing):
         self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
         self._limits = limits
+        self._account = account
+        self._find = find
+        """Finds out its name, where that differs from account to account."""
+        self._heirs: list[Mailbox] = []
+        self.timeouts = timeouts or Timeouts()
         self._session: ImapSession | None = None
         self._state: MailboxState | None = None
         self._trusting = False
@@ -83,6 +94,8 @@ class Mailbox(Changing):
         await self._keeper.aclose(timeout)
         for other in list(self._visited):
             await other.aclose()
+        while self._heirs:
+            await self._heirs.pop().aclose(timeout)
 
     @property
     def state(self) -> MailboxState:
@@ -110,7 +123,7 @@ class Mailbox(Changing):
             CommandError: the server refused the search.
         """
         keys, charset = criteria(query)
-        return await self._keeper.run(lambda session: _search(session, keys, charset), Effect.PURE)
+        return await self._keeper.run(lambda session: search(session, keys, charset), Effect.PURE)
 
     def fetch(self, uids: UidSet | str | int | Iterable[int] | Query, *items: str) -> FetchStream:
         r"""The messages of a set of UIDs or of a search, ascending, each exactly once.
@@ -147,11 +160,63 @@ class Mailbox(Changing):
             raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
         return Download(self._keeper, uid, 2 * self._limits.buffer)
 
+    def watch(self, cursor: Cursor | None = None, *, poll: float | None = None) -> Watch:
+        """What happens in the mailbox from now on, or from a cursor on: who arrived, who is gone, whose flags or labels changed.
+
+        ::
+
+            async with inbox.watch(Cursor.from_json(saved) if saved else None) as watch:
+                async for event in watch:
+                    if isinstance(event, Arrived):
+                        ...
+                    save(event.cursor.to_json())
+
+        The mailbox's other calls work meanwhile, also within the loop.
+
+        Args:
+            cursor: where to go on: of an event, or from :meth:`Cursor.from_json`. ``None``: what is there now is not told, what comes is.
+                :meth:`Cursor.beginning` tells everything that is there as arrived, first.
+            poll: seconds after which the server is asked even though it told nothing; at most, and by default, ``Timeouts.idle_renew``. Gmail
+                does not tell of changed labels by itself.
+
+        Returns:
+            An async iterator of :class:`Event`, and an async context manager. A message that came and went between two looks is not told of.
+
+        Cost: a look is two or three small commands; where messages are gone it asks for every UID. Without CONDSTORE it asks for the flags of
+        every message each time, keeps them in memory, and a new watch cannot know what flags changed before it began.
+
+        Raises:
+            ConfigurationError: no cursor, or one of another account or mailbox.
+        """
+        started = check_watch(cursor, poll, self._account, self.name)
+        return Watch(self, started, account=self._account, name=self.name, poll=poll)
+
     async def noop(self) -> None:
         """Give the server an occasion to tell what is new; :attr:`state` shows it."""
         await self._run(Noop)
 
     # -- the connection ----------------------------------------------------------------------------------------------------
+
+    @property
+    def runner(self) -> Runner[ImapSession]:
+        """What runs work on a session that has this mailbox selected."""
+        return self._keeper
+
+    async def renewed(self) -> Mailbox:
+        """The same mailbox, opened anew because this one's UIDs are void; closed with this one at the latest."""
+        heir = Mailbox(
+            self.name,
+            readonly=self.readonly,
+            connect=self._connect,
+            keep=self._keep,
+            limits=self._limits,
+            timeouts=self.timeouts,
+            account=self._account,
+            find=self._find,
+        )
+        await heir.__aenter__()
+        self._heirs.append(heir)
+        return heir
 
     async def _run(self, command: Callable[[], Command[T]]) -> T:
         made = command()
@@ -189,6 +254,8 @@ class Mailbox(Changing):
         known, trusting = self._state, self._trusting
         self._trusting = False
         try:
+            if self._find is not None and not trusting:
+                self.name = await self._find(session)
             selected = session.select(self.name, readonly=self.readonly, uidvalidity=known.uidvalidity if known else None)
             selected.future.add_done_callback(self._selected)
             if known is None or not trusting:
@@ -203,18 +270,6 @@ class Mailbox(Changing):
         self._trusting = not future.cancelled() and future.exception() is None
 
 
-async def _search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:
-    esearch = "ESEARCH" in session.capabilities
-    try:
-        return await session.execute(UidSearch(keys, esearch=esearch, charset=charset))
-    except CommandError as error:
-        # One report has Gmail refuse RETURN in some form: the plain form says the same.
-        if not esearch or error.status != "BAD" or error.connection_lost:
-            raise
-        session.capabilities -= {"ESEARCH"}
-        return await session.execute(UidSearch(keys, esearch=False, charset=charset))
-
-
 def _those_there(uids: UidSet) -> _Resolve:
     """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
 
@@ -222,7 +277,7 @@ def _those_there(uids: UidSet) -> _Resolve:
         if len(uids) <= _AS_IT_STANDS:
             return uids
         span = UidSet(f"{uids.ranges[0][0]}:{uids.ranges[-1][1]}")
-        return uids & await _search(session, criteria(Q.uid(span))[0], charset=False)
+        return uids & await search(session, criteria(Q.uid(span))[0], charset=False)
 
     return resolve
 
@@ -246,7 +301,7 @@ def _found_by(query: Query) -> _Resolve:
     keys, charset = criteria(query)
 
     async def resolve(session: ImapSession) -> UidSet:
-        return await _search(session, keys, charset)
+        return await search(session, keys, charset)
 
     return resolve
 

@@ -91,6 +91,9 @@ class Selection(ImapSession):
     def give_way(self) -> None:
         """Another mailbox waits: IDLE is ended with DONE, and who waits for news looks for them."""
         self.protocol.queue.end_endless(GaveWay(f"{self.settings.imap}: another mailbox waits for the connection"))
+        if self._next_news is not None:
+            self._next_news.set_result(None)
+            self._next_news = None
 
     def _check_current(self) -> None:
         if self._closed.done():

@@ -18,7 +18,7 @@ from aiogmail.settings import Settings
 from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Noop, Select
 from .pending import Pending
 from .protocol import ImapProtocol
-from .wire import Exists, Expunge, LiteralMode, Response, Status
+from .wire import Exists, Expunge, Fetch, LiteralMode, Response, Status
 
 __all__ = ["ImapSession"]
 
@@ -42,6 +42,7 @@ class ImapSession:
         state: the selected mailbox, kept up with what the server tells.
         expires_at: when Gmail will end the session, as a reading of the settings' clock.
         retired: a successor took over: an IDLE is over, and none is begun.
+        news: how often the server told, unasked, that a message came, went or changed.
     """
 
     def __init__(self, address: str, settings: Settings) -> None:
@@ -54,6 +55,8 @@ class ImapSession:
         self.retired = False
         self.selection: ImapSession | None = None
         """Who hears what the server tells unasked: a mailbox that shares the connection with others."""
+        self.news = 0
+        self._next_news: asyncio.Future[None] | None = None
         self.protocol: ImapProtocol
 
     @classmethod
@@ -101,6 +104,12 @@ class ImapSession:
     def closed(self) -> asyncio.Future[GmailError]:
         """Done with the reason once the connection is gone."""
         return self.protocol.closed
+
+    def next_news(self) -> asyncio.Future[None]:
+        """Done when :attr:`news` counts on. It is shared: not to be cancelled."""
+        if self._next_news is None:
+            self._next_news = asyncio.get_running_loop().create_future()
+        return self._next_news
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -325,6 +334,13 @@ class ImapSession:
             self.state = replace(self.state, exists=max(0, self.state.exists - 1))
         elif isinstance(response, Status):
             self._status(response)
+            return
+        elif not isinstance(response, Fetch):
+            return
+        self.news += 1
+        if self._next_news is not None:
+            self._next_news.set_result(None)
+            self._next_news = None
 
     def _status(self, response: Status) -> None:
         code = response.code

@@ -234,6 +234,52 @@ class UidSet:
         if part:
             yield UidSet._of(part)
 
+    def including(self, uid: int) -> UidSet:
+        """This set and one UID more: a copy of two arrays, however many ranges they hold.
+
+        Raises:
+            ConfigurationError: no UID.
+        """
+        if _uid(uid, "uid") in self:
+            return self
+        index = bisect_right(self._firsts, uid)
+        firsts, lasts = self._firsts[:], self._lasts[:]
+        after = index < len(firsts) and firsts[index] == uid + 1
+        if index and lasts[index - 1] == uid - 1:
+            lasts[index - 1] = lasts.pop(index) if after else uid
+            if after:
+                del firsts[index]
+        elif after:
+            firsts[index] = uid
+        else:
+            firsts.insert(index, uid)
+            lasts.insert(index, uid)
+        return UidSet._made(firsts, lasts)
+
+    def excluding(self, uid: int) -> UidSet:
+        """This set without one UID: a copy of two arrays, however many ranges they hold."""
+        if uid not in self:
+            return self
+        index = bisect_right(self._firsts, uid) - 1
+        firsts, lasts = self._firsts[:], self._lasts[:]
+        first, last = firsts[index], lasts[index]
+        if first == last:
+            del firsts[index], lasts[index]
+        elif uid == first:
+            firsts[index] = uid + 1
+        elif uid == last:
+            lasts[index] = uid - 1
+        else:
+            firsts.insert(index + 1, uid + 1)
+            lasts.insert(index, uid - 1)
+        return UidSet._made(firsts, lasts)
+
+    @classmethod
+    def _made(cls, firsts: array[int], lasts: array[int]) -> UidSet:
+        new = cls.__new__(cls)
+        new._set(firsts, lasts)  # noqa: SLF001 - of its own class
+        return new
+
     def __len__(self) -> int:
         return self._count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .append import Append, Appended
 from .authenticate import Authenticate
 from .base import Command
+from .changed import ChangedMessages, UidFetchChanged
 from .failures import bye_error, command_error, is_throttled
 from .fetch import UidFetch, reply_name
 from .idle import Idle
@@ -33,6 +34,7 @@ __all__ = [
     "Appended",
     "Authenticate",
     "CapabilityCommand",
+    "ChangedMessages",
     "Command",
     "Copied",
     "Create",
@@ -56,6 +58,7 @@ __all__ = [
     "UidCopy",
     "UidExpunge",
     "UidFetch",
+    "UidFetchChanged",
     "UidMove",
     "UidSearch",
     "UidStore",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 
 from aiogmail.errors import LimitExceeded, ProtocolError
 from aiogmail.settings import Limits
@@ -25,6 +26,19 @@ _NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
+
+
+class _Shared(threading.local):
+    """One scratch buffer for all connections of a thread, that is, of an event loop.
+
+    Nothing runs between :meth:`Framer.get_buffer` and :meth:`Framer.buffer_updated`: of a thousand connections that wait, none needs its own.
+    """
+
+    def __init__(self) -> None:
+        self.scratch = memoryview(bytearray(SCRATCH))
+
+
+_shared = _Shared()
 
 
 class Framer:
@@ -50,7 +64,6 @@ class Framer:
         self._pieces: list[bytearray | memoryview] = []  # of the incomplete literal
         self._missing = 0  # and how much of it is to come
         self._room = _NOTHING  # where that is received
-        self._scratch = memoryview(bytearray(SCRATCH))
         self._reserve = _NOTHING  # a block for large literals, and whether this one is in it
         self._reserve_taken = False
 
@@ -68,7 +81,7 @@ class Framer:
         """Where the next bytes belong: a block of a large literal, else a scratch buffer."""
         if len(self._room) < SCRATCH:
             self._room = self._block() if self._missing >= SCRATCH else _NOTHING
-        return self._room or self._scratch
+        return self._room or _shared.scratch
 
     def _block(self) -> memoryview:
         """A block for what is missing. One is kept from literal to literal: fresh memory costs more than what is received into it."""
@@ -88,7 +101,7 @@ class Framer:
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
         if not self._room:
-            return self.feed(bytes(self._scratch[:count]))
+            return self.feed(bytes(_shared.scratch[:count]))
         self.received += count
         self._pieces.append(self._room[:count])
         self._room = self._room[count:]

@@ -1,0 +1,249 @@
+"""A mailbox to which anything may happen at any time, a consumer that crashes and goes on from what it saved, and a judge.
+
+The judge knows the account, and never asks the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import datetime as dt
+import random
+from dataclasses import dataclass, field
+
+from aiogmail import Arrived, Changed, Cursor, Gmail, GmailError, Gone, MailboxReset, TokenProvider
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
+
+ADDRESS = "me@gmail.com"
+FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "$Forwarded"]
+LABELS = ["Work", "Home", "\\Inbox", "\\Important"]
+
+
+class NotOpened(Exception):
+    pass
+
+
+@dataclass
+class Memory:
+    """What a consumer keeps; saved with its cursor in one step, as in a database's transaction."""
+
+    cursor: str | None = None
+    uidvalidity: int = 0
+    messages: dict[int, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
+    modseqs: dict[int, int] = field(default_factory=dict)
+    keys: set[tuple] = field(default_factory=set)
+    past: set[int] = field(default_factory=set)
+
+    def take(self, event) -> None:
+        """Act on an event; complain about one that cannot be."""
+        assert event.key not in self.keys, f"told twice: {event.key}"
+        self.keys.add(event.key)
+        if isinstance(event, MailboxReset):
+            assert event.old == self.uidvalidity
+            assert event.new != event.old
+            self.uidvalidity, self.messages, self.modseqs, self.past = event.new, {}, {}, set()
+            return
+        assert event.uidvalidity == self.uidvalidity
+        uid = event.uid
+        if isinstance(event, Gone):
+            del self.messages[uid], self.modseqs[uid]
+            self.past.add(uid)
+            return
+        if isinstance(event, Arrived):
+            assert uid not in self.messages, "arrived twice"
+            assert uid not in self.past, "arrived after it was gone"
+        else:
+            assert isinstance(event, Changed)
+            assert event.modseq > self.modseqs[uid], "the same change under two keys"
+        self.messages[uid] = event.flags, event.labels
+        self.modseqs[uid] = event.modseq
+
+
+def what_is_there(mailbox):
+    """Flags and labels by UID, as IMAP tells them."""
+    return {uid: (message.flags, message.labels - {mailbox.label}) for uid, message in mailbox.by_uid.items()}
+
+
+class Schedule:
+    """One schedule out of one seed.
+
+    Args:
+        seed: everything comes from it.
+        whole: watch the whole account instead of INBOX.
+    """
+
+    def __init__(self, seed: int, *, whole: bool, condstore: bool = True) -> None:
+        self.chance = random.Random(seed)
+        self.seed = seed
+        self.whole = whole
+        self.log: list[str] = []
+        self.crash = asyncio.Event()
+        self.told = 0
+        self.restarts = 0
+
+    def run(self) -> None:
+        random.seed(self.seed)
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(self.seed)) as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        chance = self.chance
+        behaviour = Behaviour(token_lifetime=chance.choice([600, 3600, 7200]), idle_delay=chance.choice([0.0, 0.0, 2.0, 30.0]))
+        async with GmailEmulator(seed=self.seed, behaviour=behaviour) as server:
+            self.server = server
+            self.account = account = server.add_account(ADDRESS)
+            self.box = account.all_mail if self.whole else account.inbox
+            self.number = 0
+            for _ in range(chance.choice([0, 1, 5, 20])):
+                self._deliver()
+            self.memory = Memory()
+
+            async def token():  # no HTTP: that is not what is tested here
+                lifetime = behaviour.token_lifetime
+                return account.access_token(lifetime), dt.datetime.fromtimestamp(self.server.hub.wall() + lifetime, dt.UTC)
+
+            self.credentials = TokenProvider(token)
+            if chance.random() < 0.5:
+                self.memory.cursor = Cursor.beginning().to_json()
+            began = asyncio.get_running_loop().create_future()
+            consumer = asyncio.create_task(self._consume(began))
+            await began
+            for _ in range(chance.randrange(1, 25)):
+                self._act()
+                if chance.random() < 0.7:
+                    await asyncio.sleep(chance.choice([0, 0.01, 0.1, 1, 5, 60, 400]))
+                if consumer.done():
+                    break
+            server.faults.clear()
+            await asyncio.sleep(2000)  # whatever was cut is back, and IDLE was renewed
+            if consumer.done():
+                consumer.result()
+            consumer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await consumer
+            assert self.live.uidvalidity in (0, self.box.uidvalidity)
+            there = what_is_there(self.box)
+            missing = {
+                uid: there.get(uid) for uid in there.keys() | self.live.messages.keys() if there.get(uid) != self.live.messages.get(uid)
+            }
+            assert not missing, (missing, {uid: self.live.messages.get(uid) for uid in missing})
+            assert all(message.modseq == self.live.modseqs[uid] for uid, message in self.box.by_uid.items() if self.live.modseqs[uid])
+
+    # -- the consumer ------------------------------------------------------------------------------------------------------
+
+    async def _consume(self, began) -> None:
+        """One life after another: each begins with what the one before had saved."""
+        while True:
+            memory = self.live = copy.deepcopy(self.memory)
+            cursor = None if memory.cursor is None else Cursor.from_json(memory.cursor)
+            life = asyncio.create_task(self._live(memory, cursor, began))
+            crash = asyncio.create_task(self.crash.wait())
+            try:
+                await asyncio.wait([life, crash], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (life, crash):
+                    task.cancel()
+                await asyncio.wait([life, crash])
+            if not life.cancelled() and not isinstance(life.exception(), NotOpened):
+                life.result()
+            self.crash.clear()
+            self.restarts += 1
+            self.log.append("restart")
+
+    async def _live(self, memory, cursor, began) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            gmail = await stack.enter_async_context(Gmail(ADDRESS, self.credentials, settings=self.server.settings))
+            try:
+                watch = gmail.watch(cursor) if self.whole else (await stack.enter_async_context(gmail.mailbox("INBOX"))).watch(cursor)
+            except GmailError as error:  # an opening makes two tries, and says so
+                raise NotOpened from error
+            if cursor is None:
+                there = what_is_there(self.box)
+                messages = {uid: message.modseq for uid, message in self.box.by_uid.items()}
+            try:
+                await stack.enter_async_context(watch)
+            except GmailError as error:
+                raise NotOpened from error
+            if True:
+                memory.uidvalidity = memory.uidvalidity or watch.cursor.uidvalidity
+                if cursor is None:
+                    memory.messages, memory.uidvalidity, memory.modseqs = there, watch.cursor.uidvalidity, messages
+                    memory.cursor = watch.cursor.to_json()
+                    self.memory = copy.deepcopy(memory)
+                if not began.done():
+                    began.set_result(None)
+                async for event in watch:
+                    self.told += 1
+                    self.log.append(repr(event))
+                    memory.take(event)
+                    memory.cursor = event.cursor.to_json()
+                    if self.chance.random() < 0.6:
+                        self.memory = copy.deepcopy(memory)
+                    if self.chance.random() < 0.1:
+                        await asyncio.sleep(self.chance.choice([0, 1, 100]))
+
+    # -- what happens ------------------------------------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        self.number += 1
+        labels = self.chance.sample(LABELS, self.chance.randrange(0, 3)) + ["\\Inbox"] * (self.chance.random() < 0.7)
+        self.account.deliver(f"Subject: {self.number}\r\nMessage-ID: <{self.number}@x.example>\r\n\r\nx\r\n", set(labels))
+
+    def _act(self) -> None:
+        acts = [self._deliver, self._many, self._flags, self._flags, self._labels, self._labels, self._expunge, self._expunge]
+        acts += [self._remove, self._trash, self._cut, self._cut, self._fault, self._fault, self._restart, self._renumber]
+        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.3])[0]
+        self.log.append(act.__name__)
+        act()
+
+    def _one(self):
+        messages = self.account.messages
+        return self.chance.choice(messages) if messages else None
+
+    def _many(self) -> None:
+        for _ in range(self.chance.choice([3, 30])):
+            self.chance.choice([self._deliver, self._flags])()
+
+    def _flags(self) -> None:
+        if message := self._one():
+            self.account.set_flags(message, self.chance.sample(FLAGS, self.chance.randrange(0, 3)))
+
+    def _labels(self) -> None:
+        if message := self._one():
+            names = self.chance.sample(LABELS, self.chance.randrange(0, 4))
+            found = [self.account.labels.resolve(name) or self.account.labels.create(name, self.account.behaviour) for name in names]
+            self.account.set_labels(message, found)
+
+    def _expunge(self) -> None:
+        messages = self.box.messages
+        if messages:
+            self.account.expunge(self.chance.choice(messages), self.box)
+
+    def _remove(self) -> None:
+        if message := self._one():
+            self.account.remove(message)
+
+    def _trash(self) -> None:
+        if message := self._one():
+            self.account.copy(message, self.chance.choice([self.account.trash, self.account.spam]))
+
+    def _cut(self) -> None:
+        self.chance.choice([self.account.expire_sessions, self.account.drop_sessions, lambda: self.account.drop_sessions(reset=True)])()
+
+    def _fault(self) -> None:
+        chance = self.chance
+        command = chance.choice(["SELECT", "STATUS", "UID FETCH", "UID SEARCH", "IDLE", "NOOP", "AUTHENTICATE", "CONNECT"])
+        action = chance.choice(["bye", "close", "reset", "mute", "blackhole"])
+        point = chance.choice(["request", "reply"])
+        self.server.faults.add(
+            Fault(
+                action, command, "imap", point, chance.choice([None, 0, 5, 40, 200]) if point == "reply" else None, skip=chance.randrange(3)
+            )
+        )
+
+    def _restart(self) -> None:
+        self.crash.set()
+
+    def _renumber(self) -> None:
+        self.account.change_uidvalidity(self.box.name)
