@@ -118,10 +118,10 @@ class StateError(GmailError, RuntimeError):
 
 
 class NotFetched(GmailError, AttributeError):
-    """A message item that was not asked for in ``fetch``. ``name`` is the item's."""
+    """A message item that was not asked for in ``fetch``, or that the server had none to tell of. ``name`` is the item's."""
 
     def __init__(self, item: str) -> None:
-        super().__init__(f"{item} was not fetched: name it in fetch(…, {item!r})")
+        super().__init__(f"{item} was not fetched: name it in fetch(…, {item!r}); if it was named, the server told none")
         self.name = item
 
 

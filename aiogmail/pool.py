@@ -71,12 +71,15 @@ class Connection:
         try:
             await self.owner.selected_on(session)
         except (MailboxNotFound, MailboxChanged):
+            session.abort()
             if not self.owner.opened:
                 raise
             # The owner will be told when it asks; the connection serves others.
-            session.abort()
             self.owner = None
             return await self._connect()
+        except BaseException:
+            session.abort()
+            raise
         return session
 
     def disown(self, lease: Lease) -> None:

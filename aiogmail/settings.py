@@ -171,6 +171,7 @@ class Limits:
         pipeline: commands on the wire at once. Gmail answers deep pipelining with throttling.
         connections: IMAP connections that one ``Gmail`` opens at most, beside one for a moment while a session is rotated.
             Gmail allows an account 15, over all its programs and devices.
+        smtp_connections: connections that one account sends on at most.
     """
 
     line: int = 16 * 1024 * 1024
@@ -182,6 +183,7 @@ class Limits:
     queue: int = 10_000
     pipeline: int = 4
     connections: int = 5
+    smtp_connections: int = 2
 
     def __post_init__(self) -> None:
         _positive(self, *self.__slots__)

@@ -6,7 +6,9 @@ import statistics
 
 from .runner import Plan, Row, replay_once
 
-__all__ = ["measure"]
+__all__ = ["CASE", "measure"]
+
+CASE = "scaling"
 
 _CASES = ("flags", "envelope", "bodies")
 

@@ -22,7 +22,9 @@ from typing import Any
 
 from .runner import Plan, Row
 
-__all__ = ["measure"]
+__all__ = ["CASE", "measure"]
+
+CASE = "tokens"
 
 _CLIENTS = {"aiogmail": "aiogmail", "authlib": "Authlib", "google-auth": "google-auth"}
 _IDENTITIES = {"aiogmail": 10_000, "authlib": 200, "google-auth": 10_000}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.summary import pytest_terminal_summary  # noqa: F401  the count of cases by family
 from tests.support import install
 from tests.support.aio import take_late
 from tests.support.canary import CANARIES, Watch

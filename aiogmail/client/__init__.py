@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .account import Gmail
-from .single import ImapClient
+from .outbox import SendReport, SendStream
+from .pop import Pop3Client
+from .single import ImapClient, SmtpClient
 
-__all__ = ["Gmail", "ImapClient"]
+__all__ = ["Gmail", "ImapClient", "Pop3Client", "SendReport", "SendStream", "SmtpClient"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from email.message import Message
 from types import TracebackType
 from typing import Self
 
@@ -10,11 +12,16 @@ from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.settings import Settings
+from aiogmail.smtp import SendResult, SmtpSession
+from aiogmail.supervisor import Supervisor
 
 from .arguments import check_client
+from .lanes import Lanes
+from .sending import OnUnknown, Options, Sender
+from .sent import NobodyToAsk
 from .tokens import AccountCredentials
 
-__all__ = ["ImapClient"]
+__all__ = ["ImapClient", "SmtpClient"]
 
 
 class ImapClient:
@@ -106,3 +113,101 @@ class ImapClient:
 
     def __repr__(self) -> str:
         return f"ImapClient({self.address!r})"
+
+
+class SmtpClient:
+    """Sending alone, for an account or a server without IMAP: an async context manager with one connection.
+
+    ::
+
+        async with SmtpClient("me@gmail.com", credentials) as client:
+            result = await client.send(message)
+
+    The connection is opened again when it is lost before a message's last octet. If the server's reply behind it is lost there is nobody
+    to ask whether the message went: :class:`~aiogmail.OutcomeUnknown` says so at once. :class:`~aiogmail.Gmail` looks in Sent.
+
+    Args:
+        address: the account's address.
+        credentials: what access tokens are made from, such as :class:`~aiogmail.UserCredentials`.
+        tokens: a cache shared with other clients; without it the client has its own.
+        settings: servers, deadlines and bounds; the default is Gmail.
+
+    Raises:
+        ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
+    """
+
+    def __init__(
+        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
+    ) -> None:
+        self.settings = check_client(address, credentials, tokens, settings)
+        self.address = address
+        self._credentials = credentials
+        self._given_tokens = tokens
+        self._tokens: TokenCache | None = None
+        self._sender: Sender | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect and authenticate.
+
+        Raises:
+            GmailError: what :meth:`aiogmail.smtp.SmtpSession.open` raises.
+
+        Cancelled, it leaves nothing open.
+        """
+        if self._tokens is not None:
+            raise StateError(f"{self.address}: already opened once; make another SmtpClient")
+        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+
+        def make() -> Supervisor[SmtpSession]:
+            return Supervisor(
+                lambda: SmtpSession.open(self.address, credentials, self.settings),
+                name=f"{self.address} SMTP",
+                timeouts=self.settings.timeouts,
+            )
+
+        sender = Sender(self.address, Lanes(make, 1, self.settings.timeouts.recover), NobodyToAsk(), self.settings.clock, 1)
+        try:
+            await sender.open()
+        except BaseException:
+            await self.aclose()
+            raise
+        self._sender = sender
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """QUIT and close, and close the token cache unless that was given. What is being sent gets ``timeout`` seconds to end.
+
+        Cancelled, it drops the connection at once.
+        """
+        try:
+            if self._sender is not None:
+                await self._sender.aclose(timeout)
+        finally:
+            if self._tokens is not None and self._given_tokens is None:
+                await self._tokens.aclose()
+
+    async def send(
+        self,
+        message: Message | bytes,
+        *,
+        recipients: Iterable[str] | str | None = None,
+        sender: str | None = None,
+        split: bool = False,
+        on_unknown: OnUnknown = "raise",
+    ) -> SendResult:
+        """As :meth:`aiogmail.Gmail.send`, but nobody is asked when the reply is lost.
+
+        Raises:
+            StateError: the client is not open.
+            OutcomeUnknown: the reply was lost.
+        """
+        if self._sender is None:
+            raise StateError(f"{self.address}: not open; use it in 'async with SmtpClient(…) as client'")
+        return await self._sender.send(message, Options(recipients, sender, split, 0.0, on_unknown))
+
+    def __repr__(self) -> str:
+        return f"SmtpClient({self.address!r})"

@@ -41,7 +41,8 @@ class Imap4(aioimaplib.IMAP4):  # type: ignore[misc]  # its base is untyped
     Raises (every coroutine):
         Abort: the command is illegal in this state; the connection is gone (then it is also a ``ConnectionError``).
         TimeoutError: its time is up; a small reply is dropped when it comes, anything else costs the connection.
-        ValueError: an argument that cannot be sent.
+        ValueError: an argument that cannot be sent; a command line longer than 16 KiB (``Limits.command_line``), which servers need not
+            take: aioimaplib sends it all the same. Write UIDs as ranges, or give them to :meth:`uid` in several calls.
     """
 
     protocol: ImapProtocol

@@ -1,7 +1,8 @@
 """One connection's bytes: in, to the responses and the commands they answer; out, as the command queue says; and its end.
 
 asyncio fills the framer's buffers itself (``get_buffer``/``buffer_updated``); uvloop calls ``data_received``. Both lead into
-one parser.
+one parser. What came is worked off in steps, and the loop has its turn between two of them: a flood of tiny lines must not
+stop everybody else. Meanwhile nothing is read, so that order and bounds stay what they are.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ from .wire import Response, ResponseParser, Status
 __all__ = ["Connection"]
 
 log = logging.getLogger("aiogmail.imap")
+
+_STEP = 640
+"""Responses that are worked off at once: 2 ms of rows. 64 KiB, what one read brings, holds fewer of all but tiny ones."""
+_TURN = 64 * 1024
+"""Bytes in one turn of the loop after which the next is awaited. uvloop goes on reading within a turn as long as there is something."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -74,8 +80,12 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = ResponseParser(limits)
         self._held = 0
         self._starving = 0
-        self._paused = False
-        self._was_paused = False
+        self._paused = False  # whether the transport is
+        self._held_back = False  # whether that is for a slow consumer, and whether it was
+        self._was_held_back = False
+        self._resting = False  # whether the rest of what came is to be worked off in the next turn
+        self._turn = 0  # bytes that came in this one
+        self._ended: GmailError | None = None  # and then the end of the connection
 
     # -- the transport calls ---------------------------------------------------------------------------------------------
 
@@ -91,25 +101,64 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
-            responses = self._parser.buffer_updated(nbytes)
+            responses = self._parser.buffer_updated(nbytes, 0 if self._resting else _STEP)
         except ProtocolError:
             responses = []  # the parser keeps the error
         self._process(responses)
+        if self._parser.has_more:
+            self._rest()
 
     def data_received(self, data: bytes) -> None:
+        if not self._turn:
+            self._loop.call_soon(self._next_turn)
+        self._turn += len(data)
         try:
-            responses = self._parser.feed(data)
+            responses = self._parser.feed(data, 0 if self._resting else _STEP)
         except ProtocolError:
             responses = []
         self._process(responses)
+        if self._turn > _TURN or self._parser.has_more:
+            self._rest()
 
     def eof_received(self) -> bool:
         where = " in the middle of a response" if self._parser.mid_response else ""
-        self.fail(Disconnected(f"{self.name}: the server closed the connection{where}"))
+        self._end(Disconnected(f"{self.name}: the server closed the connection{where}"))
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.fail(Disconnected(f"{self.name}: connection lost: {exc or 'closed'}"))
+        self._end(Disconnected(f"{self.name}: connection lost: {exc or 'closed'}"))
+
+    def _end(self, error: GmailError) -> None:
+        """The server is gone; what it said before is worked off first."""
+        if self._resting:
+            self._ended = self._ended or error
+        else:
+            self.fail(error)
+
+    def _next_turn(self) -> None:
+        self._turn = 0
+
+    def _rest(self) -> None:
+        """Go on in the next turn of the loop; nothing is read before."""
+        if not self._resting and not self.closed.done():
+            self._resting = True
+            self._loop.call_soon(self._go_on)
+            self.regulate()
+
+    def _go_on(self) -> None:
+        try:
+            responses = self._parser.more(_STEP) if self._parser.has_more else []
+        except ProtocolError:
+            responses = []
+        self._process(responses)
+        if self._parser.has_more:
+            self._loop.call_soon(self._go_on)
+            return
+        self._resting = False
+        if self._ended is not None:
+            self.fail(self._ended)
+        else:
+            self.regulate()
 
     def pause_writing(self) -> None:
         self.queue.pause_writing()
@@ -121,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def write(self, data: bytes | memoryview) -> None:
         """Hand bytes to the transport."""
-        if self.transport is not None and not self.closed.done():
+        if self.transport is not None and self._ended is None and not self.closed.done():
             self.sent += len(data)
             self.transport.write(data)
 
@@ -131,6 +180,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         log.debug("%s: %s", self.name, error)
         self.closed.set_result(error)
+        if (cut := self._parser.cut()) is not None:
+            self.queue.cut(*cut)
         self._parser.feed_eof()
         if self.transport is not None:
             # Not from within its own callback: asyncio's TLS cannot be aborted while it hands on data or an end of file.
@@ -147,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def was_reading_paused(self) -> bool:
         """Whether a slow consumer held back the socket at any time since this was last asked."""
-        was, self._was_paused = self._was_paused or self._paused, self._paused
+        was, self._was_held_back = self._was_held_back or self._held_back, self._held_back
         return was
 
     # -- back-pressure -----------------------------------------------------------------------------------------------------
@@ -159,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
     def release(self, size: int) -> None:
         """A row of this many bytes was taken."""
         self._held -= size
-        if self._paused and self._held <= self._limit // 2:
+        if self._held_back and self._held <= self._limit // 2:
             self.regulate()
 
     @contextlib.contextmanager
@@ -176,17 +227,22 @@ class Connection(asyncio.BufferedProtocol):
         """Whether as much as ``Limits.buffer`` waits for consumers."""
         return self._held > self._limit
 
+    def may_hold_back(self) -> bool:
+        """Whether too much that is held would hold back the socket: not while somebody waits for what comes behind it."""
+        return not self._starving and self.queue.may_be_held_back
+
     def regulate(self) -> None:
         """Pause reading while too much is held, unless somebody waits for what comes behind the rows: then they are taken in.
 
-        What is taken in is bounded by the windows that a fetch has on the wire.
+        What is taken in is bounded by the windows that a fetch has on the wire. Nothing is read either while there is a rest.
         """
-        pause = self._held > self._limit and not self._starving and self.queue.may_be_held_back
-        if pause is self._paused or self.transport is None or self.closed.done():
+        self._held_back = self._held > self._limit and self.may_hold_back()
+        self._was_held_back = self._was_held_back or self._held_back
+        pause = self._held_back or self._resting
+        if pause is self._paused or self.transport is None or self._ended is not None or self.closed.done():
             return
         self._paused = pause
         if pause:
-            self._was_paused = True
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()

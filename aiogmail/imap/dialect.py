@@ -89,7 +89,11 @@ class Dialect(_Base):  # type: ignore[misc]  # its base is untyped
         return await self.run(Foreign("APPEND", arguments, literal=message_bytes), timeout)
 
     async def uid(self, command: str, *criteria: str, timeout: float | None = None) -> Any:
-        """UID COPY, EXPUNGE (with UIDPLUS), FETCH, MOVE or STORE, each within ``timeout`` seconds."""
+        """UID COPY, EXPUNGE (with UIDPLUS), FETCH, MOVE or STORE, each within ``timeout`` seconds.
+
+        What makes a command line longer than ``Limits.command_line`` (16 KiB), such as thousands of single UIDs, is refused with
+        ``ValueError`` before anything is sent: Gmail takes no longer ones for sure. Write UIDs as ranges, or give them in several calls.
+        """
         self.check_legal("UID")
         verb = command.upper()
         if verb == "EXPUNGE" and "UIDPLUS" not in self.capabilities:
@@ -114,4 +118,5 @@ def values_of(command: Any, verb: str, scrub: str | None) -> list[Any] | None:
     """The arguments of a command made by hand that hold a secret, hidden from logs; ``None``: they hold none."""
     if verb not in ("LOGIN", "AUTHENTICATE") and not scrub:
         return None
-    return [AsIs(str(argument), hidden=True) for argument in command.args if argument not in (None, "")]
+    words = [str(argument).strip(" ") for argument in command.args if argument is not None]
+    return [AsIs(word, hidden=True) for word in words if word]

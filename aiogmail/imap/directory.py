@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aiogmail.errors import CommandError, ConfigurationError, GmailError, MailboxNotFound, OutcomeUnknown
+from aiogmail.errors import AuthError, CommandError, ConfigurationError, GmailError, MailboxNotFound, OutcomeUnknown
 from aiogmail.ports import Effect, Outcome, Runner
 
 from .changes.place import special
@@ -256,11 +256,7 @@ class _Step:
         return error.replica(outcome=Outcome.NOT_APPLIED, stage=error.stage or f"{self.verb} refused")
 
     async def _settle(self, lost: GmailError, left: int) -> Outcome:
-        names = self.names
-        try:
-            now = await self._runner.run(lambda session: _marks(session, names), Effect.PURE)
-        except GmailError as error:
-            raise self._unknown(lost, f"it could not be asked: {error}") from error
+        now = await self._look_again(lost)
         outcome = self.judge(now)
         if outcome is Outcome.UNKNOWN:
             seen = ", ".join(f"{name} {'exists' if name in now else 'does not exist'}" for name in self.names)
@@ -268,6 +264,17 @@ class _Step:
         if outcome is Outcome.NOT_APPLIED and not left:
             raise lost.replica(outcome=Outcome.NOT_APPLIED)
         return outcome
+
+    async def _look_again(self, lost: GmailError) -> dict[str, Mark | None]:
+        names = self.names
+        for last in (lost.retryable, True):
+            try:
+                return await self._runner.run(lambda session: _marks(session, names), Effect.PURE)
+            except GmailError as error:
+                # What cannot be retried is told to all who wait for the lost session; who asks after that gets another.
+                if last or not error.connection_lost or isinstance(error, AuthError):
+                    raise self._unknown(lost, f"it could not be asked: {error}") from error
+        raise AssertionError
 
     def _unknown(self, lost: GmailError, found: str) -> OutcomeUnknown:
         return OutcomeUnknown(

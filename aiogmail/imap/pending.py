@@ -43,7 +43,7 @@ class Link(Protocol):
 class Pending(Generic[T]):
     """A command with its place in the queue and the future of its result."""
 
-    __slots__ = ("abandoned", "command", "future", "handed", "left", "riders", "tag", "waiting")
+    __slots__ = ("command", "future", "handed", "left", "riders", "tag", "waiting")
 
     def __init__(self, command: Command[T], future: asyncio.Future[T]) -> None:
         self.command = command
@@ -55,8 +55,6 @@ class Pending(Generic[T]):
         """For that ``+``."""
         self.handed = False
         """Whether a byte of it was handed to the transport."""
-        self.abandoned = False
-        """The caller went away; the reply is read and dropped."""
         self.riders: list[Pending[Any]] = []
         """Commands that are done in the same run as this one, and get their share of its rows."""
 

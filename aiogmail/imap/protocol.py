@@ -73,7 +73,7 @@ class ImapProtocol(Connection, Dialect):
         self._told_done = False
         self._begins: list[asyncio.Future[None]] = []
         self._news: list[Line] = []
-        self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.has_pending_idle_command)
+        self.idle_queue = Pushes(limits.buffer // 2, self.hold, self.release, self.may_hold_back)
 
     # -- states ------------------------------------------------------------------------------------------------------------
 
@@ -118,8 +118,13 @@ class ImapProtocol(Connection, Dialect):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.conn_lost_cb is not None:
-            self.conn_lost_cb(exc)
+        tell = self.conn_lost_cb
+        if tell is None:
+            return
+        if self.closed.done():
+            tell(exc)
+        else:  # the last of what the server said is worked off first
+            self.closed.add_done_callback(lambda _: tell(exc))
 
     def fail(self, error: GmailError) -> None:
         """End the connection for this reason: everything that waits hears it now. Nothing buffered is sent any more."""
@@ -178,8 +183,6 @@ class ImapProtocol(Connection, Dialect):
             return
         if command.capabilities is not None:
             self._learn(command.capabilities)
-        if command.utf8:
-            self._parser.utf8 = self.queue.utf8 = True
         match command.verb:
             case "SELECT":
                 self.state, self._examined = aioimaplib.SELECTED, False

@@ -25,7 +25,7 @@ class Pushes(asyncio.Queue[News]):
     Args:
         most: bytes kept while nothing holds the server back; then the oldest go.
         hold, release: told the size of what waits and of what was taken, so that the socket can be held back.
-        is_held_back: whether the server will be, by that: during IDLE.
+        is_held_back: whether the server will be, by that: it is while it idles, not before nor once DONE was said.
     """
 
     def __init__(self, most: int, hold: Callable[[int], None], release: Callable[[int], None], is_held_back: Callable[[], bool]) -> None:

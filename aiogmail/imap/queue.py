@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from aiogmail.budget import Pace
-from aiogmail.errors import ConfigurationError, Disconnected, GmailError, ProtocolError, StateError, TimedOut
+from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 
@@ -139,13 +139,26 @@ class CommandQueue:
         pending.future.cancel()
         leader = self._flight.get(pending.tag)
         if leader is not None and (leader is pending or pending in leader.riders):
-            if leader is not self._writer and not leader.left and pending.command.is_droppable():
-                pending.abandoned = True
-                self._say_interrupt(pending)
-            else:
-                self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
+            self._leave(pending, leader)
         elif pending in self._waiting:
             self._waiting.remove(pending)
+
+    def _leave(self, pending: Pending[Any], leader: Pending[Any]) -> None:
+        """Somebody who waited for this run went away: it goes on for those who still do."""
+        pending.command.forget()
+        group = (leader, *leader.riders)
+        if not all(one.future.done() for one in group):
+            return
+        if leader is not self._writer and not leader.left and all(one.command.is_droppable() for one in group):
+            self._say_interrupt(leader)
+        else:
+            self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
+
+    def cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: whoever can use the octets that came of it may have them."""
+        for pending in self._flight.values():
+            for one in (pending, *pending.riders):
+                one.command.take_cut(text, octets)
 
     def fail(self, error: GmailError) -> None:
         """The connection is gone: every command fails now, with this as the cause."""
@@ -259,16 +272,12 @@ class CommandQueue:
     def _start(self, pending: Pending[Any]) -> None:
         command = pending.command
         pending.tag = command.tag = self._new_tag()
-        if self._waiting:
-            for _ in range(command.join([other.command for other in self._waiting])):
-                rider = self._waiting.popleft()
-                rider.tag = pending.tag
-                pending.riders.append(rider)
         try:
+            self._take_along(pending)
             encoded = encode_command(
                 pending.tag, command.name, *command.arguments(), literal=self.literal_mode, utf8=self.utf8, limits=self._limits
             )
-        except ConfigurationError as error:
+        except Exception as error:  # noqa: BLE001  # whatever a command's own code raises, who waits for it must hear of it
             for one in (pending, *pending.riders):
                 self._reject(one, error)
             return
@@ -280,6 +289,15 @@ class CommandQueue:
         if len(self._flight) == 1:
             self._start_timer()
         self._write_segment(pending)
+
+    def _take_along(self, pending: Pending[Any]) -> None:
+        """Those that can be done in the same run as this one."""
+        if self._waiting:
+            room = self._limits.command_line - len(pending.tag)
+            for _ in range(pending.command.join([other.command for other in self._waiting], room)):
+                rider = self._waiting.popleft()
+                rider.tag = pending.tag
+                pending.riders.append(rider)
 
     def _write_segment(self, pending: Pending[Any]) -> None:
         """Hand over one segment; the writer is released when the last one is out."""
@@ -362,10 +380,11 @@ class CommandQueue:
         if pending is None:
             self._link.fail(ProtocolError(f"{self._name}: a tagged reply to no command on the wire ({response.tag[:32]!r})"))
             return
-        if pending is self._writer and (response.status == "OK" or not pending.waiting):
+        if pending is self._writer and response.status == "OK":
             self._link.fail(ProtocolError(f"{self._name}: {pending.command.name} was answered before it was wholly sent"))
             return
-        if pending is self._writer:  # NO or BAD instead of the continuation: the literal is not wanted
+        cut = pending is self._writer and not pending.waiting
+        if pending is self._writer:  # NO or BAD instead of the continuation, or in the middle: the literal is not wanted
             self._writer = None
         oldest = next(iter(self._flight.values())) is pending
         del self._flight[response.tag]
@@ -378,24 +397,31 @@ class CommandQueue:
             log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)
         if self.pace is not None:
             self._note_pace(response.text)
-        self._settle(pending, response)
+        if response.status == "OK" and pending.command.utf8:
+            self.utf8 = True
+        self._settle(pending, response, cut=cut)
+        if cut:
+            # Who refuses a literal that need not wait reads the rest of it or does not (RFC 7888): what is next may be taken for either.
+            self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was refused while it was sent"))
         self._pump()
 
-    def _settle(self, pending: Pending[Any], response: Tagged) -> None:
+    def _settle(self, pending: Pending[Any], response: Tagged, *, cut: bool = False) -> None:
         for rider in pending.riders:
             self._settle(rider, response)
         try:
             result = pending.command.settle(response)
         except GmailError as error:
+            lost = error.connection_lost
+            error.connection_lost = lost or cut
             self._reject(pending, error)
-            if error.connection_lost:
+            if lost:
                 self._link.fail(error)
         else:
             if not pending.future.done():
                 pending.future.set_result(result)
 
     @staticmethod
-    def _reject(pending: Pending[Any], error: GmailError) -> None:
+    def _reject(pending: Pending[Any], error: Exception) -> None:
         if not pending.future.done():
             pending.future.set_exception(error)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import mime
 from .behaviour import Behaviour
+from .identities import Identities, message_id_of
 from .labels import Labels
 from .ledger import Appended, Delivered, FlagsChanged, LabelsChanged, Ledger, Removed
 from .message import Mailbox, Refused, StoredMessage, by_uidvalidity, names_of
@@ -31,18 +32,6 @@ def message_bytes(message: bytes | str | Message) -> bytes:
     else:
         raw = bytes(message)
     return mime.with_crlf(raw)
-
-
-def _subject_key(raw: bytes) -> str:
-    subject = mime.decoded_header(mime.header_value(raw, b"subject") or b"").casefold().strip()
-    while subject.startswith(("re:", "fwd:", "fw:", "aw:")):
-        subject = subject.partition(":")[2].strip()
-    return subject
-
-
-def _likeness(raw: bytes) -> tuple[bytes | None, ...]:
-    """What two messages of one Message-ID must share to be taken for the same."""
-    return mime.header_value(raw, b"date"), mime.header_value(raw, b"subject")
 
 
 class AccountModel:
@@ -65,7 +54,7 @@ class AccountModel:
         self._wall = wall
         self._random = random.Random(f"{seed}/{address}")  # noqa: S311  ids, not secrets
         self._messages: dict[int, StoredMessage] = {}
-        self._by_message_id: dict[str, tuple[StoredMessage, ...]] = {}  # the newest first
+        self._identities = Identities()
         self._received: set[str] = set()
         self._last_id = 0
         self._bytes = 0
@@ -127,18 +116,16 @@ class AccountModel:
     ) -> StoredMessage:
         """Store a new message and show it in ``places``; Trash or Spam among them excludes all others."""
         now = self._wall()
-        message_id = (mime.header_value(raw, b"message-id") or b"").decode("utf-8", "replace")
         gmail_id = max(self._last_id + 1, (int(now * 1000) << 20) | self._random.getrandbits(20))
         self._last_id = gmail_id
         wanted = frozenset(places)
         store = next((box for box in (self.trash, self.spam) if box in wanted), self.all_mail)
         date = int(now if internal_date is None else internal_date)
-        thread = thread_id or self._thread_of(raw) or gmail_id
-        message = StoredMessage(gmail_id, thread, raw, date, message_id, store)
+        thread = thread_id or self._identities.thread_of(raw) or gmail_id
+        message = StoredMessage(gmail_id, thread, raw, date, message_id_of(raw), store)
         self._messages[gmail_id] = message
         self._bytes += len(raw)
-        if message_id:
-            self._by_message_id[message_id] = message, *self._by_message_id.get(message_id, ())
+        self._identities.add(message)
         store.place(message)
         self._set(message, frozenset(flags) - {"\\Deleted"}, wanted - {*self.stores}, store, new=True)
         return message
@@ -171,7 +158,7 @@ class AccountModel:
     def append(self, raw: bytes, mailbox: Mailbox, flags: Iterable[str], date: float | None) -> int:
         """IMAP's APPEND: the UID that APPENDUID names.
 
-        A message with the Message-ID (and Date and Subject) of one that is there is not stored again: see ``Behaviour.append_duplicate``.
+        A message like one that is there (``Behaviour.similar``) is not stored again: see ``Behaviour.append_duplicate``.
 
         Raises:
             Refused: over quota.
@@ -180,6 +167,8 @@ class AccountModel:
             raise Refused("OVERQUOTA", "Not enough storage.")
         wanted = frozenset(flags)
         twin = self._twin(raw)
+        if twin is not None and self.behaviour.append_to_bin == "store" and mailbox in {self.trash, self.spam} - {twin.store}:
+            twin = None
         if twin is not None and self.behaviour.append_duplicate == "replace" and mailbox in twin.mailboxes:
             self.remove(twin)
             twin = None
@@ -208,8 +197,8 @@ class AccountModel:
 
     def receive(self, raw: bytes) -> StoredMessage | None:
         """A message from another account. One of a Message-ID that arrived before is dropped, even if that lies in the bin by now."""
-        message_id = (mime.header_value(raw, b"message-id") or b"").decode("utf-8", "replace")
-        twin = self._of_message_id(message_id)
+        message_id = message_id_of(raw)
+        twin = self._identities.newest(message_id)
         if twin is None:
             stored = self.add(raw, [self.inbox])
         elif message_id in self._received:
@@ -289,11 +278,7 @@ class AccountModel:
             mailbox.drop(message)
         del self._messages[message.gmail_id]
         self._bytes -= len(message.raw)
-        others = tuple(other for other in self._by_message_id.get(message.message_id, ()) if other is not message)
-        if others:
-            self._by_message_id[message.message_id] = others
-        else:
-            self._by_message_id.pop(message.message_id, None)
+        self._identities.remove(message)
         self.ledger.add(Removed(self._wall(), message))
 
     def delete_label(self, mailbox: Mailbox) -> None:
@@ -302,7 +287,7 @@ class AccountModel:
         Raises:
             Refused: it is one of Gmail's own.
         """
-        self.labels.forget(mailbox)
+        self.labels.forget(mailbox, self.behaviour)
         for message in mailbox.messages:
             self._set(message, None, message.labelled - {mailbox}, message.store)
 
@@ -333,7 +318,8 @@ class AccountModel:
         old_flags, old_labels, old_store = message.flags, message.labelled, message.store
         if not new and (new_flags, new_labels, store) == (old_flags, old_labels, old_store):
             return
-        self._touch(message)
+        if new or new_flags != old_flags or self.behaviour.labels_move_modseq:
+            self._touch(message)
         message.flags = self._flag_sets.setdefault(new_flags, new_flags)
         message.labelled = self._label_sets.setdefault(new_labels, new_labels)
         message.store = store
@@ -356,24 +342,5 @@ class AccountModel:
                         watcher.changed(box.uid_of[message])
 
     def _twin(self, raw: bytes) -> StoredMessage | None:
-        """The message that Gmail takes for the same: never one without a Message-ID."""
-        if self.behaviour.append_duplicate == "store":
-            return None
-        message_id = (mime.header_value(raw, b"message-id") or b"").decode("utf-8", "replace")
-        twins = self._by_message_id.get(message_id, ())
-        if not self.behaviour.similar_needs_date:
-            return next(iter(twins), None)
-        return next((twin for twin in twins if _likeness(twin.raw) == _likeness(raw)), None)
-
-    def _of_message_id(self, message_id: str) -> StoredMessage | None:
-        """The newest message of this Message-ID."""
-        return next(iter(self._by_message_id.get(message_id, ())), None)
-
-    def _thread_of(self, raw: bytes) -> int | None:
-        """The thread of a message that this one refers to and shares a subject with."""
-        words = ((mime.header_value(raw, b"references") or b"") + b" " + (mime.header_value(raw, b"in-reply-to") or b"")).split()
-        for word in reversed(words):
-            parent = self._of_message_id(word.decode("utf-8", "replace"))
-            if parent is not None and _subject_key(parent.raw) == _subject_key(raw):
-                return parent.thread_id
-        return None
+        """The message that Gmail takes for the same."""
+        return None if self.behaviour.append_duplicate == "store" else self._identities.twin(raw, self.behaviour.similar)

@@ -29,7 +29,16 @@ class Behaviour:
         bare_system_labels: ``\Inbox`` in X-GM-LABELS instead of ``"\Inbox"``; both are seen.
         append_duplicate: a second APPEND of a message: ``"label"`` adds the label to the first, ``"replace"`` drops the old copy
             in the same mailbox and shows the new one, ``"store"`` keeps both.
-        similar_needs_date: two messages are the same only if Message-ID, Date and Subject agree; otherwise Message-ID alone.
+        similar: when an APPEND is of a message that is there already: the same Message-ID (``"id"``), and Date (``"date"``), and Subject
+            (``"subject"``), and body (``"body"``). Gmail compares "similar content" and does not say what.
+        append_to_bin: an APPEND to Trash or Spam of a message that is there: ``"move"`` takes it there, ``"store"`` stores a second one.
+        labels_move_modseq: whether a change of labels counts as a change (CONDSTORE).
+        copyuid_on_repeat: whether a COPY of what is in the target already names its UIDs in COPYUID.
+        modified_text: the tagged OK of a STORE that found newer messages; ``{uids}`` are those.
+        expunge_in_fetch: whether FETCH without UID tells of expunged messages, as clients have met it and RFC 9051 forbids.
+        parents_made: whether CREATE of ``a/b`` makes ``a`` a label too.
+        max_label: characters of a label's whole name.
+        rename_refusal, delete_refusal: what renaming or deleting one of Gmail's own mailboxes meets.
         uidvalidity_on_recreate: whether a label made again after its deletion has a new UIDVALIDITY.
         misses_odd_message_ids: ``HEADER Message-ID`` does not find ids with unusual characters.
         utf8_search_refused: after ENABLE UTF8=ACCEPT a search for other than ASCII is BAD, as one project has measured.
@@ -47,13 +56,14 @@ class Behaviour:
         max_bad_commands: BAD replies on one connection before it is closed; 0: any number.
         throttled: tagged replies end in `` [THROTTLED]``.
         command_limit: IMAP commands of one session before ``* BYE [OVERQUOTA]``; ``None``: any number.
-        bandwidth_limit: bytes an IMAP session may fetch before the same.
+        bandwidth_limit: bytes an IMAP session may be sent before the same, at that very byte; ``None``: any number.
         append_limit: largest message IMAP takes.
         quota: storage, in KiB.
         message_size_limit: largest message SMTP takes.
         messages_per_connection: messages SMTP takes on one connection before 421; ``None``: any number (reports: 70 to 100).
         daily_sending_limit: messages an account may send a day.
         max_recipients: recipients of one message.
+        smtp_noop_text, bdat_text: the replies to NOOP and to a chunk that is not the last.
         smtp_idle_timeout: after this an SMTP connection answers its next command with a stale 451 and closes.
         sent_copy: whether a copy of what SMTP takes is filed in Sent; ``sent_copy_delay`` after it was taken.
         delivery_delay: from SMTP's acceptance to the arrival at an emulated recipient.
@@ -61,6 +71,8 @@ class Behaviour:
         pop_after: what becomes of a message once popped.
         pop_access: which messages POP sees: all, or those that came after POP was switched on (``"fromNowOn"``).
         pop_commit: whether a message counts as popped when RETR ends or at QUIT.
+        pop_exclusive: whether a second POP3 session of an account is refused as ``[IN-USE]``.
+        recent_in_xoauth2: whether ``recent:`` before the address works in XOAUTH2's user field too.
         pop_seems_empty: the treacherous success: ``+OK [SYS/TEMP] … this mailbox will seem empty.``
         token_lifetime: what ``expires_in`` says and how long an access token lives.
         refresh_token_lifetime: a grant's life (604799 for a project in testing); ``None``: unlimited.
@@ -83,7 +95,16 @@ class Behaviour:
     own_label_removable: bool = False
     bare_system_labels: bool = False
     append_duplicate: Literal["label", "replace", "store"] = "label"
-    similar_needs_date: bool = True
+    similar: Literal["id", "date", "subject", "body"] = "date"
+    append_to_bin: Literal["move", "store"] = "move"
+    labels_move_modseq: bool = True
+    copyuid_on_repeat: bool = True
+    modified_text: str = "[MODIFIED {uids}] (Success)"
+    expunge_in_fetch: bool = False
+    parents_made: bool = False
+    max_label: int = 225
+    rename_refusal: str = "Folder is not allowed to be renamed."
+    delete_refusal: str = "Folder is not allowed to be deleted."
     uidvalidity_on_recreate: bool = True
     misses_odd_message_ids: bool = True
     utf8_search_refused: bool = True
@@ -109,6 +130,8 @@ class Behaviour:
     messages_per_connection: int | None = None
     daily_sending_limit: int | None = None
     max_recipients: int = 100
+    smtp_noop_text: str = "250 2.0.0 OK"
+    bdat_text: str = "250 2.0.0 OK"
     smtp_idle_timeout: float | None = 600.0
     sent_copy: bool = True
     sent_copy_delay: float = 0.0
@@ -117,6 +140,8 @@ class Behaviour:
     pop_after: Literal["leaveInInbox", "archive", "trash", "markRead"] = "leaveInInbox"
     pop_access: Literal["allMail", "fromNowOn"] = "allMail"
     pop_commit: Literal["quit", "retr"] = "quit"
+    pop_exclusive: bool = False
+    recent_in_xoauth2: bool = True
     pop_seems_empty: bool = False
     token_lifetime: float = 3599
     refresh_token_lifetime: float | None = None

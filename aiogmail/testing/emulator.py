@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import ssl
-import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -20,15 +19,15 @@ from aiogmail.settings import Endpoint, Settings
 from . import text
 from .behaviour import Behaviour
 from .channel import Channel
+from .consent import Consent
 from .emulated import EmulatedAccount
 from .faults import Faults
 from .hub import Hub
 from .imap import serve_imap
 from .ledger import Ledger
-from .oauth import CLIENT_ID, OAuthEndpoints
+from .oauth import OAuthEndpoints
 from .pop3 import serve_pop3
 from .smtp import serve_smtp
-from .tokens import GMAIL_SCOPE
 from .virtual import EPOCH
 from .web import serve_http
 
@@ -69,8 +68,9 @@ class GmailEmulator:
         ports: Mapping[str, int] | None = None,
     ) -> None:
         self.hub = Hub(behaviour or Behaviour(), seed)
-        self.hub.make_credentials = self._make_credentials
+        self.hub.make_credentials = self.credentials
         self.oauth = OAuthEndpoints(self.hub)
+        self._consent = Consent(self.hub, self.oauth)
         self._tls = tls
         self._host = host
         self._names = certificate_for
@@ -80,7 +80,6 @@ class GmailEmulator:
         self._bound: dict[str, socket.socket] = {}
         self._in_memory: bool | None = None
         self._client_context: ssl.SSLContext | None = None
-        self._credentials: dict[str, Any] = {}
         self._clock: Any = None
 
     # Life
@@ -342,22 +341,7 @@ class GmailEmulator:
         Raises:
             KeyError: there is no such account.
         """
-        return self._make_credentials(self.account(address).address)
-
-    def _make_credentials(self, address: str) -> Any:
-        from aiogmail.oauth.credentials import UserCredentials
-
-        known = self._credentials.get(address)
-        if known is not None and self.hub.tokens.is_alive(known[0]):
-            return known[1]
-        behaviour = self.hub.accounts[address].behaviour
-        lifetime, limit = behaviour.refresh_token_lifetime, behaviour.refresh_tokens_per_client
-        grant = self.hub.tokens.grant(address, CLIENT_ID, GMAIL_SCOPE, lifetime, limit)
-        made = UserCredentials(
-            CLIENT_ID, self.oauth.clients[CLIENT_ID], grant.refresh_token, token_uri=self.token_uri, scopes=(GMAIL_SCOPE,)
-        )
-        self._credentials[address] = grant, made
-        return made
+        return self._consent.credentials(self.account(address).address, self.token_uri)
 
     def access_token(self, address: str, lifetime: float | None = None) -> str:
         """An access token for clients that bring no OAuth of their own."""
@@ -365,19 +349,7 @@ class GmailEmulator:
 
     def add_service_account(self, address: str = "robot@project.iam.gserviceaccount.com") -> dict[str, str]:
         """A service account with domain-wide delegation over every account: what its JSON key file would hold."""
-        from cryptography.hazmat.primitives.asymmetric import rsa
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-        key = rsa.generate_private_key(65537, 2048)
-        self.oauth.service_accounts[address] = key.public_key()
-        return {
-            "type": "service_account",
-            "client_email": address,
-            "client_id": "100000000000000000000",
-            "private_key_id": f"{int(time.time()):x}",
-            "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii"),
-            "token_uri": self.token_uri,
-        }
+        return self._consent.service_account(address, self.token_uri)
 
 
 def _listening(host: str, port: int) -> socket.socket:

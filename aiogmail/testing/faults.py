@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = ["Action", "Fault", "Faults", "Pump", "Shape"]
@@ -21,24 +21,28 @@ class Fault:
     Attributes:
         action: ``"close"`` ends the connection cleanly, ``"truncate"`` without TLS's goodbye, ``"reset"`` by RST; ``"blackhole"`` leaves it open and silent, reading nothing;
             ``"mute"`` executes commands and withholds replies; ``"bye"`` says ``text`` (an IMAP BYE, an SMTP 421, a POP3 -ERR) and
-            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag); ``"answer"`` gives ``text`` as this
+            closes, ``"bye_open"`` says it and leaves the connection open; ``"garbage"`` sends ``data`` (``{tag}`` in it is the IMAP command's tag, ``{tag+1}`` the next); ``"answer"`` gives ``text`` as this
             command's whole reply, and the session goes on; ``"delay"`` waits ``seconds``.
         command: the command it waits for, such as ``"UID FETCH"``, ``"APPEND"``, ``"DATA"``, ``"MESSAGE"`` (SMTP's final dot or last
             BDAT), ``"RETR"``, ``"TOKEN"``; ``"CONNECT"`` is the greeting; ``None``: any command.
         protocol: ``"imap"``, ``"smtp"``, ``"pop3"``, ``"http"`` or ``None``: any.
-        point: ``"request"``: before the command takes effect; ``"reply"``: after it.
+        point: ``"request"``: before the command takes effect; ``"reply"``: after it; ``"tagged"``: after it and after all of IMAP's reply
+            but the tagged line (an ``"answer"`` stands in its place).
         byte: at which byte of the request or the reply; ``None``, or a byte beyond its end: after the whole request, or after the whole reply for ``"reply"``.
             What asks for more of a command (``+ go ahead``, ``334``) is no part of its reply; a ``"answer"`` is always whole.
             ``point="reply", byte=0`` is the command done and nothing heard of it.
         skip: so many fitting commands pass first.
         times: so many are hit; ``None``: all.
         address: only sessions of this account.
+        data: what ``"garbage"`` sends; any other action but ``"answer"`` and ``"delay"`` sends it first.
+        only: of the messages that STORE, COPY, MOVE or UID EXPUNGE is about only so many, from the first, are changed.
+        call: called, without arguments, at the moment when it happens.
     """
 
     action: Action
     command: str | None = None
     protocol: str | None = None
-    point: Literal["request", "reply"] = "request"
+    point: Literal["request", "reply", "tagged"] = "request"
     byte: int | None = None
     skip: int = 0
     times: int | None = 1
@@ -46,6 +50,8 @@ class Fault:
     text: str = ""
     data: bytes = b""
     seconds: float = 0.0
+    only: int | None = None
+    call: Callable[[], object] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from .channel import Channel
 from .faults import Fault
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "read_command"]
+
+
+_TAG = re.compile(rb"\{tag([+-][0-9]+)?\}")
+
+
+def _tag(own: str, further: int) -> bytes:
+    """A tag so many further than this one, which ends in a number."""
+    head = own.rstrip("0123456789")
+    digits = own[len(head) :]
+    return f"{head}{int(digits) + further}".encode() if further and digits else own.encode()
 
 
 class Gate:
@@ -23,8 +34,8 @@ class Gate:
 
     def __init__(self, channel: Channel, fault: Fault | None, prefix: str = "", render: Callable[[Fault], bytes] | None = None) -> None:
         self.channel = channel
-        if fault is not None and b"{tag}" in fault.data:
-            fault = replace(fault, data=fault.data.replace(b"{tag}", prefix.strip().encode()))
+        if fault is not None and b"{tag" in fault.data:
+            fault = replace(fault, data=_TAG.sub(lambda match: _tag(prefix.strip(), int(match[1] or 0)), fault.data))
         self.fault = fault
         self._render = render or (lambda answer: f"{prefix}{answer.text}\r\n".encode())
 
@@ -35,7 +46,7 @@ class Gate:
             Hangup: the fault ended the connection.
         """
         fault = self.fault
-        if fault is None or fault.point == "reply" or fault.byte is None or fault.action == "answer":
+        if fault is None or fault.point != "request" or fault.byte is None or fault.action == "answer":
             return
         if fault.byte <= consumed:
             self.fault = None
@@ -54,6 +65,9 @@ class Gate:
         """
         fault = self.fault
         if fault is None:
+            return False
+        if fault.point == "tagged":
+            self.channel.cut_last(fault, self._render(fault) if fault.action == "answer" else b"")
             return False
         if fault.point == "reply":
             # Only from here on: what asked for more of the command was no reply to it.
@@ -85,6 +99,8 @@ class Gate:
         fired = self.channel.end_cuts()
         if fault is None or (fault.point == "request" and (fault.action == "answer" or fired is fault)):
             return False
+        if fault.action == "answer" and fired is fault:
+            return False  # it stood in for the tagged line
         if fault.action == "answer":
             self.channel.write(self._render(fault))
             return True
@@ -95,3 +111,40 @@ class Gate:
             await self.channel.drain()
             await self.channel.enact(fault)
         return False
+
+
+async def read_command(
+    channel: Channel, limit: int, verb_of: Callable[[list[bytes], bytes | None], str | None], gate_of: Callable[[str, bytes], Gate]
+) -> tuple[bytes, str | None, Gate | None]:
+    """The next command's first line, which command it is, and its gate, open; ``None`` for both where the line names none.
+
+    A fault may fall into a line that never becomes whole: the gate is there as soon as the words that are say which command it is.
+
+    Args:
+        channel: its connection.
+        limit: bytes of a line.
+        verb_of: the command of these whole words, and of the line once that is whole.
+        gate_of: makes its gate.
+
+    Raises:
+        Hangup, Interrupted, LineTooLong.
+    """
+    found: tuple[str, Gate] | None = None
+
+    async def begun(head: bytes) -> bool:
+        nonlocal found
+        verb = verb_of(head.split(b" ")[:-1], None)
+        if verb is None:
+            return False
+        found = verb, gate_of(verb, head)
+        await found[1].open(0)
+        return True
+
+    line = await channel.read_line(limit, begun)
+    if found is None:
+        verb = verb_of(line.rstrip(b"\r\n").split(b" "), line)
+        if verb is None:
+            return line, None, None
+        found = verb, gate_of(verb, line)
+        await found[1].open(len(line))
+    return line, *found

@@ -10,8 +10,6 @@ from .names import INBOX, SYSTEM, system_names
 
 __all__ = ["Labels", "ListedMailbox"]
 
-_MAX_NAME = 225
-
 
 @dataclass(frozen=True, slots=True)
 class ListedMailbox:
@@ -54,7 +52,7 @@ class Labels:
             return next((box for box in self.by_key.values() if box.label.lower() == wanted), None)
         return self.get(text)
 
-    def check_name(self, name: str) -> None:
+    def check_name(self, name: str, behaviour: Behaviour) -> None:
         """Refuse what Gmail refuses as a label.
 
         Raises:
@@ -62,7 +60,7 @@ class Labels:
         """
         parts = name.split("/")
         reserved = parts[0] in {"[Gmail]", "[Google Mail]", self.prefix}
-        if reserved or "^" in name or len(name) > _MAX_NAME or not all(parts) or any(ord(char) < 32 for char in name):
+        if reserved or "^" in name or len(name) > behaviour.max_label or not all(parts) or any(ord(char) < 32 for char in name):
             raise Refused("CANNOT", "Folder name is not allowed.")
         if "  " in name or any(part != part.strip() for part in parts):
             raise Refused("CANNOT", "Folder contains excess whitespace")
@@ -75,7 +73,10 @@ class Labels:
         """
         if self.get(name) is not None:
             raise Refused("ALREADYEXISTS", f"Duplicate folder name {name}")
-        self.check_name(name)
+        self.check_name(name, behaviour)
+        above = name.rpartition("/")[0]
+        if behaviour.parents_made and above and self.get(above) is None:
+            self.create(above, behaviour)
         if name in self._forgotten and not behaviour.uidvalidity_on_recreate:
             validity, uidnext = self._forgotten[name]
         else:
@@ -84,18 +85,18 @@ class Labels:
         mailbox.uidnext = uidnext  # under one UIDVALIDITY no UID is given twice
         return mailbox
 
-    def forget(self, mailbox: Mailbox) -> None:
+    def forget(self, mailbox: Mailbox, behaviour: Behaviour) -> None:
         """Delete a label; its messages must have lost it already.
 
         Raises:
             Refused: ``CANNOT``: it is one of Gmail's own.
         """
         if mailbox.system is not None:
-            raise Refused("CANNOT", "Folder is not allowed to be deleted.")
+            raise Refused("CANNOT", behaviour.delete_refusal)
         del self._by_name[mailbox.name]
         self._forgotten[mailbox.name] = mailbox.uidvalidity, mailbox.uidnext
 
-    def rename(self, old: str, new: str) -> None:
+    def rename(self, old: str, new: str, behaviour: Behaviour) -> None:
         """Rename a label and all below it.
 
         Raises:
@@ -106,10 +107,10 @@ class Labels:
         if mailbox is None and not below:
             raise Refused("NONEXISTENT", f"Unknown Mailbox: {old}")
         if (mailbox is not None and mailbox.system) or old == self.prefix:
-            raise Refused("CANNOT", "Folder is not allowed to be renamed.")
+            raise Refused("CANNOT", behaviour.rename_refusal)
         if self.get(new) is not None:
             raise Refused("ALREADYEXISTS", f"Duplicate folder name {new}")
-        self.check_name(new)
+        self.check_name(new, behaviour)
         if new.startswith(old + "/"):
             raise Refused("CANNOT", "Folder name is not allowed.")
         taken = next((name for box in below if self.get(name := new + box.name[len(old) :]) is not None), None)

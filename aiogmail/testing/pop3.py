@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from . import mime
 from .auth import AuthRefused, challenge, decode_base64, identify, read_message
-from .channel import Channel, Hangup, Interrupted, LineTooLong
+from .channel import Channel, Ending, LineTooLong
 from .gate import Gate
+from .session import Session
 
 if TYPE_CHECKING:
     from .emulated import EmulatedAccount
@@ -35,76 +35,46 @@ _AFTER = ("USER", "RESP-CODES", "PIPELINING", "EXPIRE 0", "LOGIN-DELAY 300", "TO
 
 async def serve_pop3(hub: Hub, channel: Channel) -> None:
     """Serve one connection to its end."""
-    session = Pop3Session(hub, channel)
-    reason = "closed by peer"
-    try:
-        await session.run()
-        reason = "quit"
-    except Interrupted as ending:
-        reason = str(ending)
-    except LineTooLong:
-        reason = "line too long"
-        session.say("-ERR bad command")
-    except Hangup:
-        pass
-    except asyncio.CancelledError:
-        reason = "emulator stopped"
-        raise
-    finally:
-        session.end()
-        hub.disconnected(session.record, reason)
+    await Pop3Session(hub, channel).serve()
 
 
-class Pop3Session:
+class Pop3Session(Session):
     """One connection."""
 
+    protocol = "pop3"
+
     def __init__(self, hub: Hub, channel: Channel) -> None:
-        self.hub = hub
-        self.channel = channel
-        self.sid = hub.sid()
-        self.record = hub.connected("pop3", channel)
+        super().__init__(hub, channel)
         self.user = ""
         self.account: EmulatedAccount | None = None
         self.window: list[StoredMessage] = []
         self.deleted: set[int] = set()
         self.retrieved: set[int] = set()
-        self.failed_logins = 0
-        self.quitting = False
-        self._expiry: asyncio.TimerHandle | None = None
 
     def say(self, text: str) -> None:
         """A reply line."""
         self.channel.write(f"{text}\r\n".encode())
 
-    def end(self) -> None:
-        """Let go of the timer."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+    def greet(self) -> None:
+        self.say(f"+OK Gpop ready for requests from {self.channel.peer} {self.sid}")
 
-    async def run(self) -> None:
-        """Greeting, then command after command."""
-        gate = Gate(self.channel, self.hub.fault(self.record, "CONNECT"))
-        await gate.open(0)
-        if not await gate.before():
-            self.say(f"+OK Gpop ready for requests from {self.channel.peer} {self.sid}")
+    def verb(self, words: list[bytes], line: bytes | None) -> str | None:  # noqa: ARG002
+        return words[0].decode("utf-8", "replace").upper() if words else None
+
+    async def obey(self, line: bytes, verb: str, gate: Gate) -> None:
+        words = line.rstrip(b"\r\n").decode("utf-8", "replace").split(" ")
+        self.hub.saw(self.record, verb, verb + " …" if verb in {"PASS", "AUTH"} else " ".join(words))
+        if not await gate.before(more=verb == "AUTH"):
+            await self.guard(self._dispatch(verb, words[1:]))
         await gate.after()
-        while not self.quitting:
-            line = await self.channel.read_line(16 * 1024)
-            words = line.rstrip(b"\r\n").decode("utf-8", "replace").split(" ")
-            verb = words[0].upper()
-            gate = Gate(self.channel, self.hub.fault(self.record, verb))
-            await gate.open(len(line))
-            self.hub.saw(self.record, verb, verb + " …" if verb in {"PASS", "AUTH"} else " ".join(words))
-            try:
-                if not await gate.before(more=verb == "AUTH"):
-                    await self._dispatch(verb, words[1:])
-            except (Hangup, Interrupted, LineTooLong):
-                raise
-            except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
-                self.hub.crashed(error)
-                self.say("-ERR [SYS/TEMP] Temporary system problem. Please try again later.")
-            await gate.after()
-            await self.channel.drain()
+
+    def farewell(self, ending: Ending) -> None:
+        """A session whose time is over ends without a word."""
+        if isinstance(ending, LineTooLong):
+            self.say("-ERR bad command")
+
+    def apologise(self) -> None:
+        self.say("-ERR [SYS/TEMP] Temporary system problem. Please try again later.")
 
     async def _dispatch(self, verb: str, words: list[str]) -> None:
         allowed = {"CAPA", "QUIT"} | ({"USER", "PASS", "AUTH"} if self.account is None else _TRANSACTION)
@@ -163,15 +133,22 @@ class Pop3Session:
         except AuthRefused as refused:
             await self._refuse(refused.kind)
             return
+        recent = user.lower().startswith("recent:")
+        if recent and mechanism != "PLAIN" and not account.behaviour.recent_in_xoauth2:
+            await self._refuse("challenge")
+            return
+        if account.behaviour.pop_exclusive and account.session_count("pop3"):
+            self.say("-ERR [IN-USE] Another session is using this mailbox. Please try again later.")
+            return
         if not self.hub.may_login(account):
             self.say("-ERR [AUTH] Account exceeded pop command or bandwidth limits (Failure)")
             return
-        self._expiry = self.hub.login(self.record, self.channel, account, token)
+        self.log_in(account, token)
         self.account = account
         if account.behaviour.pop_seems_empty:
             self.say("+OK [SYS/TEMP] Due to a temporary system problem, this mailbox will seem empty.")
             return
-        self.window = self._choose(account, recent=user.lower().startswith("recent:"))
+        self.window = self._choose(account, recent=recent)
         self.say("+OK Welcome.")
 
     def _choose(self, account: EmulatedAccount, *, recent: bool) -> list[StoredMessage]:
@@ -197,7 +174,7 @@ class Pop3Session:
         self.failed_logins += 1
         self.say(_REFUSALS[kind])
         tries = self.hub.behaviour.auth_tries
-        self.quitting = bool(tries) and self.failed_logins >= tries
+        self.over = bool(tries) and self.failed_logins >= tries
 
     # Transaction
 
@@ -287,7 +264,7 @@ class Pop3Session:
             for number in sorted(self.retrieved | self.deleted):
                 self._pop(account, self.window[number - 1])
         self.say("+OK Farewell.")
-        self.quitting = True
+        self.over = True
 
     @staticmethod
     def _pop(account: EmulatedAccount, message: StoredMessage) -> None:

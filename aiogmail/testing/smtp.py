@@ -5,7 +5,6 @@ A server of the emulator's own, since aiosmtpd has neither CHUNKING nor Gmail's 
 
 from __future__ import annotations
 
-import asyncio
 import re
 import ssl
 from collections.abc import Awaitable, Callable
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from . import mime
 from .auth import AuthRefused, challenge, decode_base64, identify, read_message
-from .channel import Channel, Hangup, Interrupted, LineTooLong
+from .channel import Channel, Ending, LineTooLong
 from .gate import Gate
+from .session import Session
 from .submission import Envelope, Submission, repeated_header
 
 if TYPE_CHECKING:
@@ -40,49 +40,23 @@ _SUPPORT = "https://support.google.com/mail/?p="
 
 async def serve_smtp(hub: Hub, starttls: ssl.SSLContext | None, secure: bool, channel: Channel) -> None:
     """Serve one connection. ``secure``: AUTH is offered at once; ``starttls``: the context for STARTTLS."""
-    session = SmtpSession(hub, channel, starttls, secure)
-    reason = "closed by peer"
-    try:
-        await session.run()
-        reason = "quit"
-    except Interrupted as ending:
-        reason = str(ending)
-        if reason == _IDLE:
-            # It waits unread at the client, as the answer to whatever that says next.
-            session.say("451 4.4.2 Timeout - closing connection.")
-        else:
-            session.say("421 4.7.0 Connection expired, try reconnecting")
-    except LineTooLong:
-        reason = "line too long"
-        session.say("500 5.5.6 Line too long")
-    except Hangup:
-        pass
-    except asyncio.CancelledError:
-        reason = "emulator stopped"
-        raise
-    finally:
-        session.end()
-        hub.disconnected(session.record, reason)
+    await SmtpSession(hub, channel, starttls, secure).serve()
 
 
-class SmtpSession:
+class SmtpSession(Session):
     """One connection."""
 
+    protocol = "smtp"
+
     def __init__(self, hub: Hub, channel: Channel, starttls: ssl.SSLContext | None, secure: bool) -> None:
-        self.hub = hub
-        self.channel = channel
-        self.sid = hub.sid()
-        self.record = hub.connected("smtp", channel)
+        super().__init__(hub, channel)
         self.starttls = starttls
         self.secure = secure
         self.greeted = False
         self.account: EmulatedAccount | None = None
         self.envelope: Envelope | None = None
-        self.unknown = self.failed_logins = self.taken = 0
-        self.quitting = False
-        self._gate = Gate(channel, None)
-        self._expiry: asyncio.TimerHandle | None = None
-        self._idle: asyncio.TimerHandle | None = None
+        self.unknown = self.taken = 0
+        self._open_gate = Gate(channel, None)
 
     def say(self, text: str) -> None:
         """A reply line that ends in the session's id."""
@@ -92,60 +66,56 @@ class SmtpSession:
         """A reply line without it."""
         self.channel.write(f"{text}\r\n".encode())
 
-    def end(self) -> None:
-        """Let go of timers."""
-        for timer in (self._expiry, self._idle):
-            if timer is not None:
-                timer.cancel()
+    def greet(self) -> None:
+        self.say("220 smtp.gmail.com ESMTP")
 
-    async def run(self) -> None:
-        """Greeting, then command after command."""
-        gate = Gate(self.channel, self.hub.fault(self.record, "CONNECT"))
-        await gate.open(0)
-        if not await gate.before():
-            self.say("220 smtp.gmail.com ESMTP")
-        await gate.after()
-        while not self.quitting:
-            self._arm_idle()
-            line = await self.channel.read_line(16 * 1024)
-            await self._command(line)
-            await self.channel.drain()
+    def ready(self) -> None:
+        self.arm("idle", (self.account or self.hub).behaviour.smtp_idle_timeout, self.channel.interrupt, _IDLE)
 
-    def _arm_idle(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        seconds = (self.account or self.hub).behaviour.smtp_idle_timeout
-        if seconds is not None:
-            self._idle = asyncio.get_running_loop().call_later(seconds, self.channel.interrupt, _IDLE)
+    def verb(self, words: list[bytes], line: bytes | None) -> str | None:
+        name = words[0].decode("utf-8", "replace").upper() if words else None
+        if name == "BDAT":
+            # Its last chunk is the message's end; which one that is, the line's end tells.
+            return None if line is None else "MESSAGE" if words[-1].upper().endswith(b"LAST") else name
+        return name
 
-    async def _command(self, line: bytes) -> None:
+    async def obey(self, line: bytes, verb: str, gate: Gate) -> None:
         text = line.rstrip(b"\r\n").decode("utf-8", "replace")
-        verb, _, rest = text.partition(" ")
-        verb = verb.upper()
-        name = "MESSAGE" if verb == "BDAT" and rest.upper().endswith("LAST") else verb
-        gate = self._gate = Gate(self.channel, self.hub.fault(self.record, name))
-        await gate.open(len(line))
-        chunk = await self._chunk(rest) if verb == "BDAT" else b""
-        self.hub.saw(self.record, name, "AUTH …" if verb == "AUTH" else text)
-        try:
-            if not await gate.before(more=verb == "AUTH"):
-                if verb == "BDAT":
-                    await self._bdat(rest, chunk)
-                else:
-                    handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{verb.lower()}") if verb in _COMMANDS else self._unknown
-                    await handler(rest)
-        except (Hangup, Interrupted, LineTooLong):
-            raise
-        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
-            self.hub.crashed(error)
-            self.say("451 4.3.0 Temporary System Problem. Try again later.")
-        await self._gate.after()
+        command, _, rest = text.partition(" ")
+        command = command.upper()
+        self._open_gate = gate
+        chunk = await self._chunk(rest) if command == "BDAT" else b""
+        self.hub.saw(self.record, verb, "AUTH …" if verb == "AUTH" else text)
+        if not await gate.before(more=verb == "AUTH"):
+            await self.guard(self._dispatch(command, rest, chunk))
+        await self._open_gate.after()
 
-    async def _unknown(self, rest: str) -> None:  # noqa: ARG002
+    async def _dispatch(self, command: str, rest: str, chunk: bytes | None) -> None:
+        if command == "BDAT":
+            await self._bdat(rest, chunk)
+        elif command in _COMMANDS:
+            handler: Callable[[str], Awaitable[None]] = getattr(self, f"_{command.lower()}")
+            await handler(rest)
+        else:
+            self._unknown()
+
+    def farewell(self, ending: Ending) -> None:
+        if isinstance(ending, LineTooLong):
+            self.say("500 5.5.6 Line too long")
+        elif str(ending) == _IDLE:
+            # It waits unread at the client, as the answer to whatever that says next.
+            self.say("451 4.4.2 Timeout - closing connection.")
+        else:
+            self.say("421 4.7.0 Connection expired, try reconnecting")
+
+    def apologise(self) -> None:
+        self.say("451 4.3.0 Temporary System Problem. Try again later.")
+
+    def _unknown(self) -> None:
         self.unknown += 1
         if self.unknown >= _MAX_UNKNOWN:
             self.say("502 5.5.1 Too many unrecognized commands, goodbye.")
-            self.quitting = True
+            self.over = True
         else:
             self.say("502 5.5.1 Unrecognized command.")
 
@@ -154,7 +124,7 @@ class SmtpSession:
     async def _ehlo(self, rest: str) -> None:
         if not rest.strip():
             self.say("501 5.5.4 Empty HELO/EHLO argument not allowed, closing connection.")
-            self.quitting = True
+            self.over = True
             return
         self.greeted = True
         self.envelope = None
@@ -179,7 +149,7 @@ class SmtpSession:
             self.say("502 5.5.1 Unrecognized command.")
         elif self.channel.has_input:
             self.say("454 4.5.0 SMTP protocol violation, no commands allowed to pipeline after STARTTLS")
-            self.quitting = True
+            self.over = True
         else:
             self.bare("220 2.0.0 Ready to start TLS")
             await self.channel.start_tls(self.starttls)
@@ -208,7 +178,7 @@ class SmtpSession:
             if not self.hub.may_login(account):
                 self.say("454 4.7.0 Too many login attempts, please try again later.")
                 return
-            self._expiry = self.hub.login(self.record, self.channel, account, token)
+            self.log_in(account, token)
             self.account = account
             self.bare("235 2.7.0 Accepted")
 
@@ -237,7 +207,7 @@ class SmtpSession:
             return
         self.failed_logins += 1
         tries = self.hub.behaviour.auth_tries
-        self.quitting = bool(tries) and self.failed_logins >= tries
+        self.over = bool(tries) and self.failed_logins >= tries
         if kind == "web":
             self.bare(
                 "534-5.7.14 <https://accounts.google.com/signin/continue?sarp=1&scc=1&plt=AKgnsbt> Please log in via your web browser"
@@ -287,7 +257,7 @@ class SmtpSession:
             self._too_large()
         elif behaviour.messages_per_connection is not None and self.taken >= behaviour.messages_per_connection:
             self.say("421 4.7.0 Temporary System Problem. Try again later (10).")
-            self.quitting = True
+            self.over = True
         elif behaviour.daily_sending_limit is not None and account.sent_today >= behaviour.daily_sending_limit:
             self.bare("550-5.4.5 Daily user sending limit exceeded. For more information on Gmail")
             self.bare("550-5.4.5 sending limits go to")
@@ -342,14 +312,14 @@ class SmtpSession:
         else:
             self.say("354  Go ahead")
             # DATA is over with its 354; the message is a command of its own.
-            if await self._gate.after():
+            if await self._open_gate.after():
                 self.envelope = None
                 return
-            self._gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
-            await self._gate.open(0)
+            self._open_gate = Gate(self.channel, self.hub.fault(self.record, "MESSAGE"))
+            await self._open_gate.open(0)
             raw = await self._read_data(account.behaviour.message_size_limit)
             self.hub.saw(self.record, "MESSAGE", "")
-            if not await self._gate.before():
+            if not await self._open_gate.before():
                 await self._take(account, raw)
 
     async def _read_data(self, limit: int) -> bytes | None:
@@ -371,11 +341,11 @@ class SmtpSession:
         match = _BDAT.fullmatch(rest)
         if match is None:
             self.say("501 5.5.4 Bad BDAT argument, closing connection.")  # what follows cannot be told from commands
-            self.quitting = True
+            self.over = True
             return
         if chunk is None:
             self._too_large()
-            self.quitting = True
+            self.over = True
             return
         account = self._ready()
         if account is None:
@@ -394,7 +364,7 @@ class SmtpSession:
             if match[2]:
                 await self._take(account, b"".join(envelope.chunks) if envelope.size <= limit else None)
             else:
-                self.say("250 2.0.0 OK")
+                self.say(account.behaviour.bdat_text)
 
     async def _take(self, account: EmulatedAccount, raw: bytes | None) -> None:
         """The message is complete."""
@@ -417,7 +387,7 @@ class SmtpSession:
         self.say("250 2.1.5 Flushed")
 
     async def _noop(self, rest: str) -> None:  # noqa: ARG002
-        self.say("250 2.0.0 OK")
+        self.say((self.account or self.hub).behaviour.smtp_noop_text)
 
     async def _vrfy(self, rest: str) -> None:  # noqa: ARG002
         self.say("252 2.1.5 Send some mail, I'll try my best")
@@ -429,4 +399,4 @@ class SmtpSession:
 
     async def _quit(self, rest: str) -> None:  # noqa: ARG002
         self.say("221 2.0.0 closing connection")
-        self.quitting = True
+        self.over = True

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from .memory import MemoryNetwork, MemoryServer
+from .network import MemoryNetwork, MemoryServer
 
 __all__ = ["Deadlock", "VirtualClock", "VirtualLoop", "run_virtual"]
 

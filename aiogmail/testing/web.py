@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .channel import Channel, Hangup, Interrupted, LineTooLong
 from .faults import Fault
-from .gate import Gate
+from .gate import Gate, read_command
 from .oauth import OAuthEndpoints, Reply
 
 if TYPE_CHECKING:
@@ -57,20 +57,22 @@ async def serve_http(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> N
 
 async def _exchange(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> _Request:
     """One request and its answer. Which request it is, its first line says: a fault may fall into the rest of it."""
-    line = await channel.read_line(16 * 1024)
-    request = _begin(line)
-    verb = _VERBS.get(request.path, request.path)
-    assert channel.record is not None
+    record = channel.record
+    assert record is not None
 
     def answered(fault: Fault) -> bytes:
         status, _, body = fault.text.partition(" ")
         return _response(Reply(int(status), body), fault.data)
 
-    fault = hub.fault(channel.record, verb)
-    gate = Gate(channel, fault, render=answered)
-    await gate.open(len(line))
+    def opened(verb: str, _line: bytes) -> Gate:
+        return Gate(channel, hub.fault(record, verb), render=answered)
+
+    line, verb, gate = await read_command(channel, 16 * 1024, _verb, opened)
+    if verb is None or gate is None:
+        raise ValueError("request line")
+    request = _begin(line)
     await _read(channel, request)
-    hub.saw(channel.record, verb, f"{request.method} {request.path}")
+    hub.saw(record, verb, f"{request.method} {request.path}")
     if hub.behaviour.token_delay:
         await asyncio.sleep(hub.behaviour.token_delay)
     if not await gate.before():
@@ -80,11 +82,19 @@ async def _exchange(hub: Hub, endpoints: OAuthEndpoints, channel: Channel) -> _R
             hub.crashed(error)
             reply = Reply(500, {"error": "internal_failure", "error_description": "Backend Error"})
         channel.write(_response(reply))
-    elif fault is not None and verb == "TOKEN":
-        endpoints.note(request.form.get("grant_type", ""), None, int(fault.text.partition(" ")[0]), "fault")
+    elif gate.fault is not None and verb == "TOKEN":
+        endpoints.note(request.form.get("grant_type", ""), None, int(gate.fault.text.partition(" ")[0]), "fault")
     await gate.after()
     await channel.drain()
     return request
+
+
+def _verb(words: list[bytes], line: bytes | None) -> str | None:
+    """The endpoint of a request line that has come as far as its path."""
+    if len(words) < (2 if line is None else 3):
+        return None
+    path = urlsplit(words[1].decode("latin-1")).path
+    return _VERBS.get(path, path)
 
 
 def _begin(raw: bytes) -> _Request:

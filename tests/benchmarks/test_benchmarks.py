@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
-from benchmarks import report
+import benchmarks as benchmarks_package
+from benchmarks import registry, report
 from benchmarks.rows import SPECS, make
-from benchmarks.runner import Row
+from benchmarks.runner import Plan, Row
 
 ROOT = Path(__file__).parents[2]
 FIELDS = {"case", "client", "version", "seconds", "spread", "peak_rss_mib", "stall_ms", "ok", "note"}
@@ -92,3 +94,18 @@ def test_targets_are_judged_by_the_rows():
     }
     assert "NO" in report.target_table(report.targets(rows))
     assert "0.130" in report.table(rows)
+
+
+def test_a_module_with_a_case_is_found_run_and_judged(monkeypatch):
+    made = [Row("send_", "aiogmail", seconds=1.0, ok=True)]
+    module = types.ModuleType("benchmarks.send_")
+    module.CASE = "send_"
+    module.measure = lambda plan: made * plan.rounds
+    module.targets = lambda rows: [report.Target("send_: seconds", rows[0].seconds, 2.0)] if rows else []
+    monkeypatch.setitem(sys.modules, "benchmarks.send_", module)
+    listed = list(registry.pkgutil.iter_modules(benchmarks_package.__path__))
+    monkeypatch.setattr(registry.pkgutil, "iter_modules", lambda _: [*listed, types.SimpleNamespace(name="send_")])
+    assert registry.cases()[: len(SPECS)] == tuple(SPECS)
+    assert {"scaling", "tokens", "send_"} <= set(registry.cases())
+    assert registry.run("send_", Plan(rounds=2, limit=1.0)) == made * 2
+    assert report.Target("send_: seconds", 1.0, 2.0) in registry.targets(made)

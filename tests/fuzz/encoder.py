@@ -19,13 +19,14 @@ def one_input(data):
     provider = atheris.FuzzedDataProvider(data)
     kind = provider.PickValueInList([None, Mailbox, Label, Flag])
     mode = provider.PickValueInList(list(LiteralMode))
+    utf8 = provider.ConsumeBool()
     text = provider.ConsumeUnicode(200)
     try:
         value = text if kind is None else kind(text)
-        command = encode_command("A1", "X", value, ("y", value), literal=mode)
+        command = encode_command("A1", "X", value, ("y", value), literal=mode, utf8=utf8)
     except ConfigurationError:
         return
-    tag, words = oracle.Ear(command.segments, mode.value).command()
+    tag, words = oracle.Ear(command.segments, mode.value, utf8).command()
     assert tag == b"A1", "another tag was heard"
     assert words[0] == oracle.Atom(b"X"), "another command was heard"
     assert words[2] == [words[2][0], words[1]], "the same value was heard as two"
@@ -35,7 +36,7 @@ def one_input(data):
     elif kind is Flag:
         assert words[1] == oracle.Atom(text.encode())
     elif kind is Label or text.upper() != "INBOX":
-        assert oracle.mailbox_name(words[1].octets) == text
+        assert (words[1].octets.decode() if utf8 else oracle.mailbox_name(words[1].octets)) == text
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import inspect
 import pytest
 
 from aiogmail import errors
-from aiogmail.imap.commands import Noop
+from aiogmail.imap.commands import Enable, Noop, UidFetch
 from aiogmail.imap.commands.foreign import Foreign
 from aiogmail.imap.compat import Imap4, Imap4Ssl
 from aiogmail.imap.door import ConnectionLost, aioimaplib
 from aiogmail.imap.protocol import ImapProtocol
+from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import Capability, Exists
 from aiogmail.settings import Limits
 from tests.compat.harness import ADDRESS, TOKEN, outcome, until
@@ -417,5 +418,131 @@ def test_our_own_commands_and_foreign_ones_share_the_queue():
         assert (await search).lines == [b"1", b"x"]
         assert await ours.future is None
         assert not Foreign("NOOP").clashes(Noop())
+
+    with_protocol(test)
+
+
+def test_behind_enable_everything_is_read_as_utf_8_also_in_aioimaplibs_words():
+    """A FETCH is of another class then, and still a row to its user."""
+
+    async def test(protocol):
+        protocol.state = "AUTH"
+        enabling = protocol.simple_command("ENABLE", "UTF8=ACCEPT")
+        await asked(protocol, enabling, b"* ENABLED UTF8=ACCEPT\r\nTAG OK done\r\n")
+        protocol.state = "SELECTED"
+        assert (protocol._parser.utf8, protocol.queue.utf8) == (True, True)
+        row = '* 1 FETCH (UID 1 X-GM-LABELS ("Entwürfe" "&AOk-"))\r\n'.encode()
+        reply = await asked(protocol, protocol.uid("fetch", "1", "X-GM-LABELS"), row + b"* 2 EXISTS\r\nTAG OK done\r\n")
+        assert reply.lines == [row[2:-2], b"done"]
+        assert protocol.idle_queue.get_nowait() == [b"2 EXISTS"]
+        rows = []
+        ours = protocol.queue.submit(UidFetch(UidSet(1), ("X-GM-LABELS",), rows.extend))
+        protocol.data_received(row + tag_of(protocol) + b" OK done\r\n")
+        await ours.future
+        assert rows[0].get("X-GM-LABELS") == {"Entwürfe", "&AOk-"}
+
+    with_protocol(test)
+
+
+def test_enable_of_ours_is_the_whole_connections():
+    async def test(protocol):
+        protocol.state = "AUTH"
+        enable = protocol.queue.submit(Enable("UTF8=ACCEPT"))
+        protocol.data_received(b"* ENABLED UTF8=ACCEPT\r\n" + tag_of(protocol) + b" OK done\r\n")
+        await enable.future
+        await asked(protocol, protocol.simple_command("CREATE", "Entwürfe"), b"TAG OK done\r\n")
+        assert protocol.transport.written.endswith(' CREATE "Entwürfe"\r\n'.encode())
+        reply = await asked(protocol, protocol.simple_command("LIST", '""', "*"), '* LIST () "/" "Entwürfe"\r\nTAG OK done\r\n'.encode())
+        assert reply.lines[0].endswith('"Entwürfe"'.encode())
+
+    with_protocol(test)
+
+
+# -- what nobody reads is bounded ------------------------------------------------------------------------------------------
+
+MOST = 20_000
+FLOOD = b"".join(b"* %d EXISTS\r\n" % number for number in range(1, 601))
+
+
+def kept(protocol):
+    return sum(len(line) + 64 for item in protocol.idle_queue._queue for line in item)
+
+
+@pytest.mark.parametrize("when", ["queued", "before it begins", "after DONE"])
+def test_news_that_nobody_reads_are_bounded_also_while_an_idle_waits_or_ends(when):
+    async def test(protocol):
+        protocol.state = "SELECTED"
+        if when == "queued":
+            asyncio.ensure_future(protocol.store("1", "+FLAGS", "(x)")).add_done_callback(_heard)
+            await asyncio.sleep(0)
+        idle = asyncio.ensure_future(protocol.idle())
+        idle.add_done_callback(_heard)
+        await asyncio.sleep(0)
+        if when == "after DONE":
+            protocol.data_received(b"+ idling\r\n")
+            protocol.idle_done()
+        for _ in range(10):
+            protocol.data_received(FLOOD)
+            await asyncio.sleep(0)
+        assert not protocol.transport.paused
+        assert kept(protocol) <= MOST // 2 + len(FLOOD) + 600 * 64
+
+    with_protocol(test, limits=Limits(buffer=MOST))
+
+
+def test_an_idle_begins_although_much_is_unread():
+    """Its ``+`` must not be what the held back socket holds back."""
+
+    async def test(protocol):
+        protocol.state = "SELECTED"
+        protocol.data_received(b"* 1 EXISTS\r\n" * 10)
+        idle = asyncio.ensure_future(protocol.idle())
+        idle.add_done_callback(_heard)
+        await asyncio.sleep(0)
+        protocol.data_received(b"* 1 EXISTS\r\n" * 300)
+        assert not protocol.transport.paused
+        protocol.data_received(b"+ idling\r\n" + b"* 1 EXISTS\r\n" * 300)
+        assert protocol.transport.paused
+        assert protocol.has_pending_idle_command()
+
+    with_protocol(test, limits=Limits(buffer=4000))
+
+
+def _heard(future):
+    if not future.cancelled():
+        future.exception()
+
+
+@pytest.mark.parametrize(
+    ("work", "sent"),
+    [
+        (lambda p: p.search("ALL ", charset=None), b"SEARCH ALL"),
+        (lambda p: p.search(" UNSEEN", " ", " SINCE 1-Jan-2024  ", charset=None), b"SEARCH UNSEEN SINCE 1-Jan-2024"),
+        (lambda p: p.uid("fetch", "1:* ", "(FLAGS) "), b"UID FETCH 1:* (FLAGS)"),
+        (lambda p: p.uid("store", "1", "+FLAGS ", r"(\Seen) "), rb"UID STORE 1 +FLAGS (\Seen)"),
+        (lambda p: p.simple_command("STATUS", "INBOX", "(MESSAGES) "), b"STATUS INBOX (MESSAGES)"),
+        (lambda p: p.execute(Command("XNOOP", "t", "now ", " ")), b"XNOOP now"),
+        (lambda p: p.select("INBOX "), b'SELECT "INBOX "'),  # a name may end in one
+        (lambda p: p.execute(Command("LOGIN", "t", "me", "hunter2 "), "hunter2"), b"LOGIN me hunter2"),
+    ],
+)
+def test_no_space_ends_a_command_line(work, sent):
+    async def test(protocol):
+        protocol.state = "NONAUTH" if sent.startswith(b"LOGIN") else "SELECTED"
+        await asked(protocol, work(protocol), b"TAG OK done\r\n")
+        assert protocol.transport.written.splitlines()[-1].partition(b" ")[2] == sent
+
+    with_protocol(test)
+
+
+def test_a_command_line_longer_than_16_kib_is_refused_before_anything_is_sent():
+    async def test(protocol):
+        protocol.state = "SELECTED"
+        before = protocol.transport.written
+        with pytest.raises(ValueError, match=r"more than Limits\.command_line \(16384\)"):
+            await protocol.uid("fetch", ",".join(str(uid) for uid in range(1, 9000, 2)), "FLAGS")
+        assert protocol.transport.written == before
+        assert "16 KiB" in Imap4.__doc__
+        assert "16 KiB" in ImapProtocol.uid.__doc__
 
     with_protocol(test)

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import random
 
 import pytest
 
 from aiogmail import errors
-from aiogmail.imap.commands import CapabilityCommand, Command, Logout, Noop, Select, UidFetch, UidSearch
+from aiogmail.imap.commands import CapabilityCommand, Command, Enable, Logout, Noop, Select, StatusCommand, UidFetch, UidSearch
 from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import Atom, Exists, Literal, LiteralMode, ResponseParser, Status
 from aiogmail.ports import Effect, Outcome
@@ -472,5 +473,257 @@ def test_a_command_without_end_is_ended_for_others():
         await idle.future
         assert wire.sent() == b"A2 NOOP\r\n"
         wire.say("A2 OK\r\n")
+
+    run(main())
+
+
+class Full(Wire):
+    """A transport that has had enough after the first block."""
+
+    def write(self, data):
+        super().write(data)
+        if len(self.written) > 60_000:
+            self.queue.pause_writing()
+
+
+@pytest.mark.parametrize("status", ["NO", "BAD"])
+def test_a_literal_that_need_not_wait_and_is_refused_half_way_fails_with_the_servers_words(status):
+    """The transport is full, so that a part of the message is still here when the server has had enough of it."""
+
+    async def main():
+        wire = Full()
+        wire.queue.literal_mode = LiteralMode.PLUS
+        change = wire.queue.submit(Change(Literal(b"x" * 200_000)))
+        after = wire.queue.submit(Noop())
+        another = wire.queue.submit(Change(Literal(b"y" * 200_000)))
+        assert len(wire.sent()) < 70_000
+        wire.say(f"A1 {status} [TOOBIG] Message too large.\r\n")
+        error = change.future.exception()
+        assert isinstance(error, errors.MessageTooLarge)
+        assert (error.status, error.text, error.outcome) == (status, "Message too large.", Outcome.NOT_APPLIED)
+        assert error.connection_lost
+        assert "refused while it was sent" in str(wire.failed[0])
+        for one in (after, another):
+            assert isinstance(one.future.exception(), errors.Disconnected)
+            assert outcome_of(one.future) is Outcome.NOT_APPLIED
+        assert wire.sent() == b""
+
+    run(main())
+
+
+class Broken(Change):
+    """A command with a fault of its own."""
+
+    def arguments(self):
+        raise TypeError("what a programmer got wrong")
+
+
+def test_whatever_error_writing_a_command_meets_who_waits_hears_of_it_and_the_next_goes_on():
+    async def main():
+        wire = Wire()
+        bad = wire.queue.submit(Broken())
+        good = wire.queue.submit(Noop())
+        with pytest.raises(TypeError, match="got wrong"):
+            await bad.future
+        wire.say("A2 OK\r\n")
+        await good.future
+        assert not wire.failed
+
+    run(main())
+
+
+class Greedy(UidFetch):
+    def join(self, others, room):
+        raise ValueError("cannot count")
+
+
+def test_and_so_it_is_when_commands_are_put_together():
+    async def main():
+        wire = Wire()
+        change = wire.queue.submit(Change())
+        bad = wire.queue.submit(Greedy(UidSet(1), ("FLAGS",), list.clear))
+        good = wire.queue.submit(Noop())
+        wire.say("A1 OK\r\n")
+        assert isinstance(bad.future.exception(), ValueError)
+        wire.say("A3 OK\r\n")
+        await change.future
+        await good.future
+
+    run(main())
+
+
+# -- rows that lack something ----------------------------------------------------------------------------------------------
+
+LACKING = {
+    "modseq of a mailbox that has none": (("FLAGS", "MODSEQ"), "* 1 FETCH (UID 1 FLAGS (\\Seen))", ["FLAGS", "UID"]),
+    "nothing but modseq": (("MODSEQ",), "* 1 FETCH (UID 1)", ["UID"]),
+    "flags alone": (("FLAGS",), "* 1 FETCH (UID 1)", ["UID"]),
+    "one of several": (("X-GM-MSGID", "FLAGS", "MODSEQ"), "* 1 FETCH (UID 1 X-GM-MSGID 5 FLAGS ())", ["FLAGS", "UID", "X-GM-MSGID"]),
+    "in two parts": (
+        ("FLAGS", "ENVELOPE", "RFC822.SIZE"),
+        "* 1 FETCH (UID 1 FLAGS ())\r\n* 1 FETCH (UID 1 RFC822.SIZE 5)",
+        ["FLAGS", "RFC822.SIZE", "UID"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_a_row_that_lacks_what_was_asked_for_is_handed_on_and_not_reported_as_gone(case):
+    items, said, names = LACKING[case]
+
+    async def main():
+        wire = Wire()
+        rows = []
+        fetch = wire.queue.submit(UidFetch(UidSet("1:2"), items, rows.extend))
+        wire.say(f"{said}\r\nA1 OK\r\n")
+        assert [(row.uid, sorted(row.names())) for row in rows] == [(1, names)]
+        assert await fetch.future == UidSet(2)
+
+    run(main())
+
+
+def test_flags_that_changed_of_a_message_that_did_not_come_are_no_row():
+    async def main():
+        wire = Wire()
+        rows = []
+        fetch = wire.queue.submit(UidFetch(UidSet("1:2"), ("FLAGS", "ENVELOPE"), rows.extend))
+        wire.say("* 1 FETCH (UID 1 FLAGS (\\Deleted) MODSEQ (9))\r\n* 1 EXPUNGE\r\nA1 OK\r\n")
+        assert rows == []
+        assert await fetch.future == UidSet("1:2")
+
+    run(main())
+
+
+@pytest.mark.parametrize("item", ["RFC822.SIZE", "MODSEQ", "X-GM-MSGID", "X-GM-THRID"])
+def test_nil_for_a_number_is_a_row_all_the_same(item):
+    async def main():
+        wire = Wire()
+        rows = []
+        fetch = wire.queue.submit(UidFetch(UidSet(1), (item,), rows.extend))
+        wire.say(f"* 1 FETCH (UID 1 {item} NIL)\r\nA1 OK\r\n")
+        assert rows[0].get(item, "absent") is None
+        assert rows[0].number(item) is None
+        assert await fetch.future == UidSet()
+
+    run(main())
+
+
+# -- riders ------------------------------------------------------------------------------------------------------------------
+
+
+def fetches(wire, *smalls):
+    """Fetches of one UID each that wait behind a change, and what each got."""
+    change = wire.queue.submit(Change())
+    got = [[] for _ in smalls]
+    pending = [
+        wire.queue.submit(UidFetch(UidSet(number), ("BODY.PEEK[]",), rows.extend, small=small))
+        for number, (small, rows) in enumerate(zip(smalls, got, strict=True), 1)
+    ]
+    wire.sent()
+    wire.say("A1 OK\r\n")
+    assert change.future.done()
+    return pending, got
+
+
+def test_a_large_fetch_takes_no_small_ones_along():
+    async def main():
+        wire = Wire()
+        (large, small), _ = fetches(wire, False, True)
+        assert wire.sent().count(b"UID FETCH") == 2
+        wire.queue.cancel(large)
+        assert isinstance(wire.failed[0], errors.Disconnected)
+        assert isinstance(small.future.exception(), errors.Disconnected)
+
+    run(main())
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_who_goes_away_leaves_the_run_to_the_others(gone):
+    """Large ones too: their rows are read on and dropped, for the sake of who still waits."""
+
+    async def main():
+        wire = Wire()
+        pending, got = fetches(wire, False, False, False)
+        assert wire.sent() == b"A2 UID FETCH 1:3 (UID BODY.PEEK[])\r\n"
+        wire.queue.cancel(pending[gone])
+        assert not wire.failed
+        for number in (1, 2, 3):
+            wire.say(f"* {number} FETCH (UID {number} BODY[] {{1}}\r\n{number})\r\n")
+        wire.say("A2 OK\r\n")
+        for place, (one, rows) in enumerate(zip(pending, got, strict=True)):
+            if place == gone:
+                assert one.future.cancelled()
+                assert rows == []  # nobody keeps what nobody waits for
+            else:
+                assert await one.future == UidSet()
+                assert [row.get("BODY[]") for row in rows] == [b"%d" % (place + 1)]
+
+    run(main())
+
+
+def test_the_last_of_a_large_run_that_goes_away_costs_the_connection_and_of_a_small_one_does_not():
+    async def main():
+        for small in (True, False):
+            wire = Wire()
+            pending, _ = fetches(wire, small, small)
+            for one in pending:
+                assert not wire.failed
+                wire.queue.cancel(one)
+            assert bool(wire.failed) is not small
+            if small:
+                after = wire.queue.submit(Noop())
+                wire.say("* 1 FETCH (UID 1 BODY[] NIL)\r\nA2 OK\r\nA3 OK\r\n")
+                await after.future
+
+    run(main())
+
+
+@pytest.mark.parametrize("line", [200, 1000, 16 * 1024])
+@pytest.mark.parametrize("items", [("FLAGS",), ("BODY.PEEK[HEADER.FIELDS (SUBJECT FROM TO CC)]", "X-GM-LABELS")])
+def test_a_merged_command_line_is_no_longer_than_the_limit_with_its_items(line, items):
+    async def main():
+        wire = Wire(limits=Limits(command_line=line))
+        wire.queue.submit(Change())
+        uids = random.Random(line).sample(range(1 << 31, 1 << 32), 1200)
+        pending = [wire.queue.submit(UidFetch(UidSet(uid), items, list.clear)) for uid in uids]
+        wire.say("A1 OK\r\n")
+        longest = 0
+        while not all(one.future.done() for one in pending):
+            sent = [text for text in wire.sent().split(b"\r\n") if b"FETCH" in text]
+            longest = max([longest, *map(len, sent)])
+            for text in sent:
+                wire.say(text.split()[0] + b" OK\r\n")
+        assert all(one.future.exception() is None for one in pending)
+        assert min(line - 30, 5000) < longest <= line
+
+    run(main())
+
+
+@pytest.mark.parametrize("enabled", ["UTF8=ACCEPT", "CONDSTORE UTF8=ACCEPT"])
+def test_once_utf8_is_enabled_names_travel_as_utf_8_both_ways(enabled):
+    async def main():
+        wire = Wire()
+        enable = wire.queue.submit(Enable("UTF8=ACCEPT"))
+        status = wire.queue.submit(StatusCommand("Entwürfe & mehr"))
+        assert wire.sent() == b"A1 ENABLE UTF8=ACCEPT\r\n"
+        wire.say(f"* ENABLED {enabled}\r\nA1 OK\r\n")
+        assert await enable.future >= {"UTF8=ACCEPT"}
+        assert wire.sent().startswith('A2 STATUS "Entwürfe & mehr" ('.encode())
+        wire.say('* STATUS "Entwürfe & mehr" (MESSAGES 3)\r\nA2 OK\r\n')
+        assert await status.future == {"MESSAGES": 3}
+
+    run(main())
+
+
+@pytest.mark.parametrize("reply", ["A1 OK\r\n", "* ENABLED\r\nA1 OK\r\n", "* ENABLED CONDSTORE\r\nA1 OK\r\n", "A1 BAD what\r\n"])
+def test_names_stay_in_utf_7_where_the_server_did_not_enable_it(reply):
+    async def main():
+        wire = Wire()
+        wire.queue.submit(Enable("UTF8=ACCEPT"))
+        status = wire.queue.submit(StatusCommand("é"))
+        wire.say(reply)
+        assert b"A2 STATUS &AOk- (" in wire.sent()
+        wire.say("* STATUS &AOk- (MESSAGES 3)\r\nA2 OK\r\n")
+        assert await status.future == {"MESSAGES": 3}
 
     run(main())

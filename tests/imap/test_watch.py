@@ -367,7 +367,7 @@ class TestConnection:
     def test_idle_is_renewed_in_time_and_not_by_all_at_once(self):
         async def test(server, account, gmail, inbox):
             async with inbox.watch() as watch:
-                await nothing(watch, 3000)  # a session is rotated behind that
+                await nothing(watch, 2000)  # before the session is rotated
             times = [command.at for command in account.ledger.commands if command.verb == "IDLE"]
             gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
             assert all(90 <= gap <= 100 for gap in gaps)

@@ -133,10 +133,10 @@ def test_system_labels_cannot_be_deleted_and_names_are_checked():
         with pytest.raises(Refused):
             model.labels.create(name, model.behaviour)
     with pytest.raises(Refused):
-        model.labels.rename("[Gmail]", "x")
+        model.labels.rename("[Gmail]", "x", model.behaviour)
     model.labels.create("a/b", model.behaviour)
     with pytest.raises(Refused):
-        model.labels.rename("a", "a/b/c")
+        model.labels.rename("a", "a/b/c", model.behaviour)
     assert str(Refused("", "text")) == "text"
 
 
@@ -186,7 +186,7 @@ def test_of_several_messages_of_one_id_each_is_found_again():
         model.append(raw, model.sent, (), None)
         assert twin in model.sent
     assert len(model.messages) == 2
-    model.append(message("three", Message_ID="<1@x.org>"), model.sent, (), None)
+    model.append(message("three", Message_ID="<1@x.org>", Date="Tue, 06 Jan 2026 08:00:00 +0000"), model.sent, (), None)
     assert len(model.messages) == 3
     model.remove(second)
     model.append(first.raw, model.drafts, (), None)

@@ -184,10 +184,12 @@ def test_a_slow_line_holds_the_writer_back():
     assert channel(client, serve, shape=Shape(bandwidth=100_000)) > 5
 
 
-@pytest.mark.parametrize("action", ["bye", "garbage"])
-def test_what_a_fault_says_stands_where_the_cut_is(action):
+@pytest.mark.parametrize("fault", [Fault("bye", text="BYE"), Fault("garbage", data=b"BYE\r\n")])
+def test_what_a_fault_says_stands_where_the_cut_is(fault):
+    action = fault.action
+
     async def serve(one):
-        one.cut_reply(3, Fault(action, text="BYE", data=b"BYE\r\n"))
+        one.cut_reply(3, fault)
         one.write(b"ab")
         one.write(b"cdef")
         one.write(b"gh")

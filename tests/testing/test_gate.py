@@ -271,11 +271,10 @@ async def test_the_crlf_before_a_message_is_not_counted(server, me):
     server.faults.add(Fault("garbage", "MESSAGE", byte=40, data=b"!\r\n"))
     assert (await wire.smtp("DATA"))[0].startswith("354")
     channel = next(iter(server.hub.channels))
-    # Four bytes might yet be the mark of the end: they are read with what follows.
-    wire.send(BODY[:43])
+    wire.send(BODY[:39])
     await quiet()
     assert channel._request_left is not None
-    wire.send(BODY[43:45])
+    wire.send(BODY[39:40])
     await quiet()
     assert channel._request_left is None
     await wire.close()
@@ -421,3 +420,104 @@ async def test_json_that_nests_too_deep_is_a_bad_request(server, me):
         wire.send(f"POST /token HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}")
         assert await wire.line() == "HTTP/1.1 400 Bad Request"
         assert json.loads((await wire.rest()).partition(b"\r\n\r\n")[2]) == {"error": "invalid_request"}
+
+
+# A request that is cut before its line is whole
+
+
+async def login(server, name):
+    wire = await Wire(server, name).open()
+    if name == "imap":
+        await wire.login()
+    elif name == "pop3":
+        await wire.line()
+        await wire.pop(f"AUTH XOAUTH2 {xoauth2(server.access_token(ME))}")
+    elif name == "smtp":
+        await wire.reply()
+        await wire.smtp("EHLO me")
+    return wire
+
+
+PARTIAL = [
+    ("imap", "UID FETCH", "A1 UID FETCH 1:* FLAGS"),
+    ("imap", "SELECT", "A1 SELECT INBOX"),
+    ("smtp", "AUTH", "AUTH XOAUTH2 dXNlcg=="),
+    ("pop3", "RETR", "RETR 1"),
+    ("http", "TOKEN", "POST /token HTTP/1.1"),
+]
+
+
+@pytest.mark.parametrize(("name", "command", "line"), PARTIAL)
+def test_a_request_is_cut_at_its_byte_although_its_line_never_ends(name, command, line):
+    async def main(server, me):
+        wire = await login(server, name)
+        known = line.index(" ", line.index(command.rpartition(" ")[2]) if name == "imap" else 5 if name == "http" else 0) + 1
+        for byte in (1, known, known + 1, len(line)):
+            fault = server.faults.add(Fault("close", command, byte=byte))
+            size = max(byte, known)  # before the command is known nobody can tell whom the fault waits for
+            wire.send(line[: size - 1])
+            await quiet()
+            assert not wire.reader.at_eof()
+            assert fault in server.faults.waiting or size > known
+            wire.send(line[size - 1 : size])
+            assert await wire.rest() == b""
+            assert server.faults.hit[-1] is fault
+            await wire.close()
+            wire = await login(server, name)
+        assert command not in [seen.verb for seen in server.ledger.commands[-2:] if seen.line == line]
+        await wire.close()
+
+    emulated(main)
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [("A1 NOOP", ""), ("A1 NOOP\n", "* BAD invalid tag"), ("A1 NOOP \n", "* BAD invalid tag|!"), ("\x00 NOOP x\r\n", "* BAD invalid tag")],
+)
+def test_a_line_that_is_no_command_meets_its_fault_where_it_named_one(text, heard):
+    async def main(server, me):
+        wire = await login(server, "imap")
+        fault = server.faults.add(Fault("garbage", "NOOP", byte=500, data=b"!\r\n"))
+        for character in text:
+            wire.send(character)
+            await quiet()
+        wire.writer.write_eof()
+        got = (await wire.rest()).decode().split("\r\n")[:-1]
+        assert [line.rpartition(" ")[0] or line for line in got] == heard.split("|") * bool(heard)
+        assert (fault in server.faults.hit) is heard.endswith("!")
+        await wire.close()
+
+    emulated(main)
+
+
+# Just before the tagged line
+
+
+@on_imap()
+async def test_a_fault_before_the_tagged_line_lets_the_rest_of_the_reply_through(server, me, wire):
+    me.deliver(message())
+    await wire.cmd("SELECT INBOX")
+    server.faults.add(Fault("answer", "UID FETCH", point="tagged", text="NO Some messages could not be FETCHed (Failure)"))
+    assert await wire.cmd("UID FETCH 1 FLAGS") == [
+        "* 1 FETCH (UID 1 FLAGS ())",
+        "NO Some messages could not be FETCHed (Failure)",
+    ]
+    server.faults.add(Fault("garbage", "UID FETCH", point="tagged", data=b"* OK by the way\r\n"))
+    assert await wire.cmd("UID FETCH 1 FLAGS") == ["* 1 FETCH (UID 1 FLAGS ())", "* OK by the way", "OK Success"]
+    server.faults.add(Fault("close", "UID STORE", point="tagged"))
+    wire.send(f"A {SEEN}\r\n")
+    assert await wire.rest() == b"* 1 FETCH (FLAGS (\\Seen) UID 1)\r\n"
+
+
+@on_imap()
+async def test_a_fault_calls_when_it_happens_and_an_ending_may_have_last_bytes(server, me, wire):
+    for byte in (None, 3):
+        seen, before = [], len(server.ledger.commands)
+        fault = Fault("delay", "NOOP", byte=byte, seconds=5, call=lambda seen=seen: seen.append(len(server.ledger.commands)))
+        server.faults.add(fault)
+        await wire.cmd("NOOP")
+        assert seen == [before + (byte is None)]
+    server.faults.add(Fault("close", "NOOP", data=b"* 7 EX", call=lambda: seen.append("closed")))
+    wire.send("A NOOP\r\n")
+    assert await wire.rest() == b"* 7 EX"
+    assert seen[-1] == "closed"

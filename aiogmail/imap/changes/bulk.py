@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from aiogmail.errors import CommandError, Conflict, GmailError, MailboxChanged, MailboxNotFound, OutcomeUnknown
+from aiogmail.errors import AuthError, CommandError, Conflict, GmailError, MailboxChanged, MailboxNotFound, OutcomeUnknown
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.uidset import UidSet
 from aiogmail.ports import Effect, Outcome
@@ -146,13 +146,19 @@ class Bulk:
         loop = asyncio.get_running_loop()
         began = loop.time()
         failure: GmailError | None = None
+        barred = 0
         for _ in range(2 + MAX_REPLAYS):  # the last one asks, and no more
             try:
                 await self._runner.run(batch.work, Effect.VERIFIABLE)
             except GmailError as error:
                 failure = error
-                if not (error.connection_lost and error.retryable) or loop.time() - began > batch.patience:
+                if loop.time() - began > batch.patience:
                     break
+                if not (error.connection_lost and error.retryable):
+                    barred += 1  # the second time is the runner's, which tells the same error to all who wait
+                    if not batch.tried or barred > 2 or isinstance(error, AuthError | MailboxChanged):
+                        break
+                    batch.attempts = MAX_REPLAYS + 1  # it is not written again; but what came of it can be asked on another connection
             else:
                 return failure if batch.left else None
         return failure

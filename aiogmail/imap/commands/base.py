@@ -84,9 +84,23 @@ class Command(Generic[T]):
         """
         return False
 
-    def join(self, others: Sequence[Command[Any]]) -> int:
-        """How many of the commands waiting behind this one, from the first on, it can do in the same run."""
+    utf8: bool = False
+    """Set when the server has enabled UTF8=ACCEPT for it: what is written behind its tagged OK is written that way."""
+
+    def join(self, others: Sequence[Command[Any]], room: int) -> int:
+        """How many of the commands waiting behind this one, from the first on, it can do in the same run.
+
+        Args:
+            others: those that wait.
+            room: octets that the command line may have behind its tag.
+        """
         return 0
+
+    def take_cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: ``text`` announces it, and ``octets`` came of it."""
+
+    def forget(self) -> None:
+        """Nobody waits for the result any more: what still comes is read and not kept."""
 
     def interrupt(self) -> bytes | None:
         """A line that ends this command early because others wait; ``None``: it ends by itself."""

@@ -11,7 +11,7 @@ from aiogmail.imap.wire.fetch import tells_all
 
 from .base import Command
 
-__all__ = ["UidFetch", "reply_name"]
+__all__ = ["UidFetch", "merged", "reply_name"]
 
 
 def reply_name(item: str) -> str:
@@ -23,14 +23,17 @@ def reply_name(item: str) -> str:
 
 
 _MOST_RANGES = 500
-"""A range takes 22 characters at most: the command line stays below 16 KiB."""
+_NEWS = frozenset({"FLAGS", "MODSEQ"})
+_RANGE = len(",4294967295:4294967295")
+_AROUND = len(" UID FETCH  ")
 
 
 class UidFetch(Command[UidSet]):
     """UID FETCH. The result is the set of UIDs whose rows did not come: they are gone from the mailbox.
 
     A row is handed on once all the items asked for are there: servers may split a message's data over several FETCH
-    responses, and may tell of flags nobody asked for in between.
+    responses, and may tell of flags nobody asked for in between. A row that lacks an item to the end (a mailbox without
+    mod-sequences has none to tell) is handed on without it.
 
     Args:
         uids: what to fetch; no more than a window, since each is kept track of.
@@ -52,25 +55,36 @@ class UidFetch(Command[UidSet]):
         self._wanted = frozenset(reply_name(item) for item in items)
         self._tells_all = tells_all(self._wanted)
         self._on_rows = on_rows
-        self._small = small
+        self.small = small
         self._partial: dict[int, Fetch] = {}
         self.together = uids
 
-    def join(self, others: Sequence[Command[Any]]) -> int:
-        """Ask for the rows of as many of these fetches as go with this one, in one command; how many, from the first on."""
+    def join(self, others: Sequence[Command[Any]], room: int) -> int:
+        """Ask for the rows of as many of these fetches as go with this one, in one command; how many, from the first on.
+
+        A large one takes no small ones along, nor the other way: who cancels the one shall not have to wait for the other.
+        """
         joined = 0
+        room -= _AROUND + len(self._asked())
         for other in others:
-            if not isinstance(other, UidFetch) or other.items != self.items:
+            if not isinstance(other, UidFetch) or other.items != self.items or other.small is not self.small:
                 break
             together = self.together | other.uids
-            if len(together.ranges) > _MOST_RANGES:
+            ranges = len(together.ranges)
+            if ranges > _MOST_RANGES or (ranges * _RANGE > room and len(str(together)) > room):
                 break
             self.together = together
             joined += 1
         return joined
 
+    def forget(self) -> None:
+        self._on_rows = list.clear
+
+    def _asked(self) -> str:
+        return "(" + " ".join(("UID", *self.items)) + ")"
+
     def arguments(self) -> Sequence[Any]:
-        return (self.together, Raw("(" + " ".join(("UID", *self.items)) + ")"))
+        return (self.together, Raw(self._asked()))
 
     def rivals(self, other: Command[Any]) -> bool:
         if not isinstance(other, UidFetch):
@@ -115,29 +129,35 @@ class UidFetch(Command[UidSet]):
         """A row that does not tell all by itself: whether it has to do with what was asked for."""
         before = self._partial.pop(uid, None)
         if before is not None:
-            row = _merged(before, row)
+            row = merged(before, row)
         if self._tells_all(row):
             self.left.discard(uid)
             complete.append(row)
             return True
-        if before is None and self._wanted.isdisjoint(row.names()):
+        names = set(row.names()) - {"UID"}
+        if before is None and names and self._wanted.isdisjoint(names):
             return False
         self._partial[uid] = row
         return True
 
     def finish(self, tagged: Tagged) -> UidSet:
         # The server ended without an item it was asked for: hand on what it has, unless that is but a change of flags.
-        rows = {uid: row for uid, row in self._partial.items() if set(row.names()) - {"UID", "FLAGS", "MODSEQ"}}
+        rows = {uid: row for uid, row in self._partial.items() if not self._is_news(row)}
         if rows:
             self.left.difference_update(rows)
             self._on_rows(list(rows.values()))
         return UidSet(self.left)
 
+    def _is_news(self, row: Fetch) -> bool:
+        """Whether a row is what servers tell unasked, and less than what was asked for."""
+        told = set(row.names()) - {"UID"}
+        return bool(told) and told <= _NEWS and not self._wanted <= _NEWS
+
     def is_droppable(self) -> bool:
-        return self._small
+        return self.small
 
 
-def _merged(first: Fetch, second: Fetch) -> Fetch:
+def merged(first: Fetch, second: Fetch) -> Fetch:
     """One row out of two responses about the same message."""
     flags = first.flags if second.flags is None else second.flags
     values = {**first.attributes, **second.attributes}

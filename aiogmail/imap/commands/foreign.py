@@ -106,7 +106,6 @@ class Foreign(Command[Reply]):
         self.droppable = _is_small(verb, arguments)
         self.lines: list[Line] = []
         self.capabilities: list[str] | None = None
-        self.utf8 = False
         self._values = spoken(verb, arguments) if values is None else list(values)
         if literal is not None:
             self._values.append(Literal(literal))
@@ -124,7 +123,7 @@ class Foreign(Command[Reply]):
         kind = type(response)
         if kind is Status and response.status == "BYE" and self.verb != "LOGOUT":  # type: ignore[attr-defined]  # it is a Status
             return False
-        if not self._keep(response, is_row=kind is Fetch):
+        if not self._keep(response, is_row=issubclass(kind, Fetch)):
             return False
         if isinstance(response, Capability):
             self.capabilities = response.raw.decode("ascii", "replace").split()[2:]
@@ -191,8 +190,8 @@ class ForeignIdle(Idle):
 
     @property
     def patient(self) -> bool:  # type: ignore[override]  # it changes once
-        """A consumer that is too slow holds back the socket, until the answer to DONE is waited for."""
-        return not self._done
+        """A consumer that is too slow holds back the socket, while the server idles: not when its ``+`` or its answer to DONE is awaited."""
+        return self._begun and not self._done
 
     def take(self, response: Response) -> bool:
         if isinstance(response, Status) and response.status == "BYE":

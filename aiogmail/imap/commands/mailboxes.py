@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiogmail.imap.wire import Atom, Enabled, Mailbox, MailboxList, MailboxStatus, Namespace, Quota, QuotaRoot, Response, Tagged
+from aiogmail.imap.wire import Atom, Enabled, Mailbox, MailboxList, MailboxStatus, Namespace, Quota, QuotaRoot, Response, Tagged, utf7
 from aiogmail.ports import Effect
 
 from .base import Command
@@ -115,7 +116,7 @@ class StatusCommand(Command[Mapping[str, Any]]):
         return (Mailbox(self._mailbox), tuple(Atom(item) for item in self._items))
 
     def take(self, response: Response) -> bool:
-        if isinstance(response, MailboxStatus) and _same(response.name, self._mailbox):
+        if isinstance(response, MailboxStatus) and _same(response, self._mailbox):
             self._found = response.items
             return True
         return False
@@ -124,9 +125,16 @@ class StatusCommand(Command[Mapping[str, Any]]):
         return self._found
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two names mean the same mailbox: INBOX is the same in any case of letters (RFC 9051 section 5.1)."""
-    return one == other or (one.upper() == "INBOX" and other.upper() == "INBOX")
+def _same(told: MailboxStatus, asked: str) -> bool:
+    """Whether an answer is about the mailbox that was asked for, in whichever form either of them wrote the name."""
+    names = {told.name, told.encoded.decode("utf-8", "replace"), utf7.decode(told.encoded)}
+    return not {_plain(asked), _plain(utf7.decode(asked.encode("utf-8")))}.isdisjoint(map(_plain, names))
+
+
+def _plain(name: str) -> str:
+    """One form of a name: composed, and INBOX, alone or above others, in capitals (RFC 9051 section 5.1)."""
+    first, delimiter, rest = unicodedata.normalize("NFC", name).partition("/")
+    return ("INBOX" if first.upper() == "INBOX" else first) + delimiter + rest
 
 
 class _Change(Command[None]):
@@ -191,7 +199,11 @@ class Unselect(Command[None]):
 
 
 class Enable(Command[frozenset[str]]):
-    """ENABLE extensions (RFC 5161). The result is what the server enabled."""
+    """ENABLE extensions (RFC 5161). The result is what the server enabled.
+
+    Once that holds ``UTF8=ACCEPT`` mailbox names and labels travel as UTF-8 in quotes, both ways (RFC 6855). No session of ours asks for
+    it by itself: Gmail shows labels in another form then, and takes no search beyond ASCII any more.
+    """
 
     name = "ENABLE"
     waits = True
@@ -208,6 +220,7 @@ class Enable(Command[frozenset[str]]):
     def take(self, response: Response) -> bool:
         if isinstance(response, Enabled):
             self._enabled |= response.names
+            self.utf8 = "UTF8=ACCEPT" in self._enabled
             return True
         return False
 

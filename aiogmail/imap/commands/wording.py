@@ -59,7 +59,7 @@ def _checked(verb: str, word: str) -> str:
 
 
 def _rest(verb: str, words: list[str]) -> list[Any]:
-    joined = " ".join(word for word in words if word)
+    joined = " ".join(stripped for word in words if (stripped := word.strip(" ")))  # Gmail says BAD to a space at the end
     if not joined:
         return []
     # STORE's strings are Gmail's labels, which are encoded as mailbox names are; all others are text.

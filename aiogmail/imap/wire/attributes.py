@@ -84,7 +84,14 @@ def _uid(scanner: Scanner) -> int:
     return uid
 
 
-def _modseq(scanner: Scanner) -> int:
+def _optional(scanner: Scanner) -> int | None:
+    """A number, or NIL from a server that has none to tell."""
+    return None if scanner.nil() else scanner.number()
+
+
+def _modseq(scanner: Scanner) -> int | None:
+    if scanner.nil():
+        return None
     scanner.expect(b"(")
     number = scanner.number()
     scanner.expect(b")")
@@ -94,6 +101,8 @@ def _modseq(scanner: Scanner) -> int:
 def _labels(scanner: Scanner, utf8: bool) -> frozenset[str]:
     r"""``("\\Inbox" \Sent Work NIL)``: Gmail quotes its own labels or does not, and has been seen to send NIL among them."""
     labels = set()
+    if scanner.nil():
+        return frozenset()
     scanner.expect(b"(")
     while not scanner.skip(b")"):
         if scanner.skip(b" "):
@@ -134,9 +143,9 @@ _DECODERS: dict[str, Callable[[Scanner], object]] = {
     "UID": _uid,
     "FLAGS": flags,
     "MODSEQ": _modseq,
-    "X-GM-THRID": Scanner.number,
-    "X-GM-MSGID": Scanner.number,
-    "RFC822.SIZE": Scanner.number,
+    "X-GM-THRID": _optional,
+    "X-GM-MSGID": _optional,
+    "RFC822.SIZE": _optional,
     "INTERNALDATE": _date,
     "ENVELOPE": lambda scanner: Envelope.from_value(scanner.value()),
     "BODYSTRUCTURE": lambda scanner: read_structure(scanner.value()),

@@ -63,7 +63,8 @@ class Framer:
         self._literals_size = 0
         self._pieces: list[bytearray | memoryview] = []  # of the incomplete literal
         self._missing = 0  # and how much of it is to come
-        self._room = _NOTHING  # where that is received
+        self._room = _NOTHING  # a block where that is received, and how much of the block is
+        self._filled = 0
         self._reserve = _NOTHING  # a block for large literals, and whether this one is in it
         self._reserve_taken = False
 
@@ -79,9 +80,18 @@ class Framer:
 
     def get_buffer(self) -> memoryview:
         """Where the next bytes belong: a block of a large literal, else a scratch buffer."""
-        if len(self._room) < SCRATCH:
-            self._room = self._block() if self._missing >= SCRATCH else _NOTHING
-        return self._room or _shared.scratch
+        if len(self._room) - self._filled < SCRATCH:
+            self._end_block()
+            if self._missing < SCRATCH:
+                return _shared.scratch
+            self._room = self._block()
+        return self._room[self._filled :]
+
+    def _end_block(self) -> None:
+        """The block as one piece, in however many arrivals it came: a dripping server must not cost an object a drop."""
+        if self._filled:
+            self._pieces.append(self._room[: self._filled])
+        self._room, self._filled = _NOTHING, 0
 
     def _block(self) -> memoryview:
         """A block for what is missing. One is kept from literal to literal: fresh memory costs more than what is received into it."""
@@ -103,10 +113,10 @@ class Framer:
         if not self._room:
             return self.feed(bytes(_shared.scratch[:count]))
         self.received += count
-        self._pieces.append(self._room[:count])
-        self._room = self._room[count:]
+        self._filled += count
         self._missing -= count
-        self._end_literal()
+        if not self._missing:
+            self._end_literal()
         return []
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -115,7 +125,8 @@ class Framer:
         if self.error is not None:
             return frames
         self.received += len(data)
-        self._room = _NOTHING
+        if self._room:
+            self._end_block()
         if self._held:
             data = self._held + data
             self._held = b""
@@ -126,13 +137,20 @@ class Framer:
             self.drop()
         return frames
 
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """The response that is not complete, where it stands within a literal: its text up to there, and what came of that literal."""
+        if not self._missing:
+            return None
+        return _CRLF.join(self._lines), b"".join(self._pieces)
+
     def drop(self) -> None:
         """Nothing of what is held will ever be used."""
         self._held = b""
         self._tail = bytearray()
         self._lines, self._lines_size = [], 0
         self._literals, self._literals_size = [], 0
-        self._pieces, self._missing, self._room = [], 0, _NOTHING
+        self._pieces, self._missing = [], 0
+        self._room, self._filled = _NOTHING, 0
         self._reserve, self._reserve_taken = _NOTHING, False
 
     def _frame(self, data: bytes, frames: list[Frame]) -> None:
@@ -260,14 +278,15 @@ class Framer:
         else:
             self._pieces.append(bytearray(piece))
         self._missing -= len(piece)
-        self._end_literal()
+        if not self._missing:
+            self._end_literal()
         return position + len(piece)
 
     def _end_literal(self) -> None:
-        if not self._missing:
-            self._literals.append(b"".join(self._pieces))
-            self._pieces = []
-            self._reserve_taken = False
+        self._end_block()
+        self._literals.append(b"".join(self._pieces))
+        self._pieces = []
+        self._reserve_taken = False
 
     def _check_line(self, size: int) -> None:
         if size > self._line_limit:

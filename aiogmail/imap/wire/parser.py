@@ -11,7 +11,7 @@ from aiogmail.settings import Limits
 from .codes import read_text
 from .fetch import FetchReader
 from .framer import Frame, Framer
-from .responses import Continuation, Expunge, Response, Status, Tagged, Unknown
+from .responses import Continuation, Enabled, Expunge, Response, Status, Tagged, Unknown
 from .scanner import Scanner, excerpt
 from .untagged import NUMBERED, PLAIN
 
@@ -45,11 +45,15 @@ class ResponseParser:
         self._fetch = FetchReader(depth)
         self._depth = depth
         self._utf8 = False
+        self._waiting: list[Frame] = []
         self.error: ProtocolError | None = None
 
     @property
     def utf8(self) -> bool:
-        """Whether UTF8=ACCEPT is enabled on the connection: then names and labels are UTF-8 and ``&`` is a plain character."""
+        """Whether UTF8=ACCEPT is enabled on the connection: then names and labels are UTF-8 and ``&`` is a plain character.
+
+        It is from the ENABLED response on that says so (RFC 6855 section 3), wherever in the stream that stands.
+        """
         return self._utf8
 
     @utf8.setter
@@ -72,29 +76,48 @@ class ResponseParser:
         """Whether a response has begun and is not complete."""
         return self._framer.mid_response
 
-    def feed(self, data: bytes | bytearray | memoryview) -> list[Response]:
+    @property
+    def has_more(self) -> bool:
+        """Whether responses are complete that were not delivered yet: :meth:`more` does."""
+        return bool(self._waiting)
+
+    def feed(self, data: bytes | bytearray | memoryview, most: int | None = None) -> list[Response]:
         """The responses that these bytes complete.
+
+        Args:
+            data: bytes as they came.
+            most: deliver no more than so many at once; :meth:`more` gives the next.
 
         Raises:
             ProtocolError: the server broke the grammar, now or in an earlier call.
             LimitExceeded: it sent or announced more than the limits allow.
         """
         self._raise_error()
-        return self._deliver(self._framer.feed(data if isinstance(data, bytes) else bytes(data)))
+        return self._deliver(self._framer.feed(data if isinstance(data, bytes) else bytes(data)), most)
 
     def get_buffer(self, _sizehint: int = -1) -> memoryview:
         """Where to receive the next bytes: for ``asyncio.BufferedProtocol``. Valid until :meth:`buffer_updated`."""
         return self._framer.get_buffer()
 
-    def buffer_updated(self, count: int) -> list[Response]:
+    def buffer_updated(self, count: int, most: int | None = None) -> list[Response]:
         """``count`` bytes were received into the buffer; otherwise as :meth:`feed`."""
         self._raise_error()
-        return self._deliver(self._framer.buffer_updated(count))
+        return self._deliver(self._framer.buffer_updated(count), most)
+
+    def more(self, most: int | None = None) -> list[Response]:
+        """The next responses of what was fed before; otherwise as :meth:`feed`."""
+        self._raise_error()
+        return self._deliver([], most)
+
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """What came of a response that stands within a literal: its text, literals left out, and the octets of the last one."""
+        return self._framer.cut()
 
     def feed_eof(self) -> bool:
         """The connection ended. Whether that cut a response, whose bytes are dropped."""
         cut = self._framer.mid_response
         self._framer.drop()
+        self._waiting = []
         return cut
 
     def slim(self) -> None:
@@ -105,13 +128,24 @@ class ResponseParser:
         if self.error is not None:
             raise self.error
 
-    def _deliver(self, frames: list[Frame]) -> list[Response]:
+    def _deliver(self, frames: list[Frame], most: int | None) -> list[Response]:
+        if self._waiting:
+            self._waiting += frames
+            frames = self._waiting
+        if most is None or len(frames) <= most:
+            self._waiting = []
+        elif most:
+            self._waiting, frames = frames[most:], frames[:most]
+        else:
+            self._waiting, frames = frames, []
         responses: list[Response] = []
         try:
             self._parse_all(frames, responses)
-            self.error = self._framer.error
+            if not self._waiting:
+                self.error = self._framer.error
         except ProtocolError as error:
             self.error = error
+            self._waiting = []
         if not responses:
             self._raise_error()
         return responses
@@ -131,6 +165,7 @@ class ResponseParser:
             row = match_row(text)
             if row is None:
                 append(self._parse(text, literals))
+                kind = self._fetch.kind  # ENABLED changes it
                 continue
             number, words = row.group(2, 3)
             uid = None if number is None else int(number)
@@ -179,6 +214,8 @@ class ResponseParser:
         scanner = Scanner(text, literals, match.end(), self._depth)
         response = read(scanner, name, self._utf8)
         scanner.end()
+        if isinstance(response, Enabled) and "UTF8=ACCEPT" in response.names:
+            self.utf8 = True  # what follows, in the same segment too, is written that way
         return response
 
     def _numbered(self, number: int, name: str, text: bytes, literals: tuple[bytes, ...], position: int) -> Response:

@@ -149,14 +149,18 @@ class Scanner:
         self._literal += 1
         return self.literals[self._literal - 1]
 
+    def nil(self) -> bool:
+        """Takes NIL if it stands here."""
+        if self.text[self.position : self.position + 3].upper() != b"NIL":
+            return False
+        self.position += 3
+        return True
+
     def nstring(self) -> bytes | None:
         value = self.optional_string()
-        if value is not None:
-            return value
-        if self.text[self.position : self.position + 3].upper() != b"NIL":
+        if value is None and not self.nil():
             self.fail("a string or NIL")
-        self.position += 3
-        return None
+        return value
 
     def astring(self) -> bytes:
         value = self.optional_string()

@@ -111,12 +111,10 @@ def _esearch(scanner: Scanner, _name: str, _utf8: bool) -> Response:
     tag = None
     uid = False
     scanner.spaces()
-    if scanner.skip(b"("):
-        if scanner.atom().upper() != b"TAG":
-            scanner.fail("TAG")
-        scanner.expect(b" ")
-        tag = _text(scanner.astring())
-        scanner.expect(b")")
+    if scanner.text.startswith(b"(", scanner.position):
+        # beside TAG there may stand MAILBOX and UIDVALIDITY (RFC 7377 section 2.1), of a search that this library does not make
+        told = _pairs(_list_of(scanner, "a list of correlators"), scanner).get("TAG")
+        tag = None if told is None else _text(told) if isinstance(told, bytes) else str(told)
         scanner.spaces()
     items: dict[str, UidSet | Value] = {}
     while not scanner.at_end():

@@ -67,7 +67,7 @@ async def logout(session: ImapSession, args: Args) -> None:
     args.end()
     session.untagged("BYE LOGOUT Requested")
     await session.ok("73 good day (Success)")
-    session.state = "logout"
+    session.over = True
 
 
 async def namespace(session: ImapSession, args: Args) -> None:
@@ -159,7 +159,7 @@ async def _let_in(session: ImapSession, mechanism: str, user: str, secret: str) 
         raise No("[ALERT] Too many simultaneous connections. (Failure)")
     if not hub.may_login(account):
         raise No("[ALERT] Account exceeded command or bandwidth limits. (Failure)")
-    session.start(account, hub.login(session.record, session.channel, account, token))
+    session.start(account, token)
     session.admin = token is not None and GMAIL_SCOPE not in token.scope.split()
     session.silence(behaviour.imap_idle_timeout)
     session.untagged(f"CAPABILITY {_capabilities(session)}")

@@ -24,6 +24,7 @@ __all__ = ["fetch", "flags_text", "labels_text"]
 Render = Callable[["ImapSession", int, StoredMessage], bytes]
 
 _CHUNK = 64 * 1024
+_OVERQUOTA = "[OVERQUOTA] Account exceeded command or bandwidth limits."
 _MACROS = {
     "ALL": ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"),
     "FAST": ("FLAGS", "INTERNALDATE", "RFC822.SIZE"),
@@ -247,7 +248,7 @@ async def fetch(session: ImapSession, args: Args, uid: bool) -> None:
     else:
         targets = ((number, view[number - 1]) for number in chosen.resolve(range(1, len(view) + 1)))
     missing = await _Writer(session, request).rows(targets)
-    session.tell_news(expunges=uid)
+    session.tell_news(expunges=uid or session.account.behaviour.expunge_in_fetch)
     if missing and not uid:
         raise No("Some messages could not be FETCHed (Failure)")
     await session.finish("OK", "Success")
@@ -259,13 +260,14 @@ class _Writer:
         self.request = request
         self.renders = [render for name, render in _ITEMS.items() if name in request.names]
         self.flag_only = [render for name, render in _ITEMS.items() if name in request.names | {"FLAGS"}]
+        self.limit = session.account.behaviour.bandwidth_limit
         self.sets_seen = not session.readonly and any(not section.peek for section in request.sections)
 
     async def rows(self, targets: object) -> bool:
         """Write the rows; whether some message was no longer there."""
         session, channel, since = self.session, self.session.channel, self.request.changed_since
         by_uid, renders, sections = session.mailbox.by_uid, self.renders, self.request.sections
-        limit = session.account.behaviour.bandwidth_limit
+        limit = self.limit
         missing = False
         for number, uid in targets:  # type: ignore[attr-defined]
             message = by_uid.get(uid)
@@ -282,7 +284,7 @@ class _Writer:
                 channel.check()
                 await channel.drain()
             if limit is not None and channel.written > limit:
-                raise Interrupted("[OVERQUOTA] Account exceeded command or bandwidth limits.")
+                raise Interrupted(_OVERQUOTA)
         return missing
 
     async def _row_with_body(self, number: int, uid: int, message: StoredMessage) -> None:
@@ -305,7 +307,12 @@ class _Writer:
                 continue
             channel.write(before + section.echo + b" {%d}\r\n" % len(body))
             for start in range(0, len(body), _CHUNK):
-                channel.write(body[start : start + _CHUNK])
+                chunk = body[start : start + _CHUNK]
+                if self.limit is not None and channel.written + len(chunk) > self.limit:
+                    # In the middle of a body, as in isync's reports: what was still to come never does.
+                    channel.write(chunk[: max(0, self.limit - channel.written)])
+                    raise Interrupted(_OVERQUOTA)
+                channel.write(chunk)
                 if channel.wants_drain:
                     await channel.drain()
         channel.write(b")\r\n")

@@ -121,7 +121,7 @@ async def rename(session: ImapSession, args: Args) -> None:
     args.space()
     new = args.mailbox()
     args.end()
-    session.account.labels.rename(old, new)
+    session.account.labels.rename(old, new, session.account.behaviour)
     await session.ok()
 
 

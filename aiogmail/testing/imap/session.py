@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiogmail.testing.behaviour import Behaviour
-from aiogmail.testing.channel import Channel, Hangup, Interrupted, LineTooLong
+from aiogmail.testing.channel import Channel, Ending, Interrupted
 from aiogmail.testing.gate import Gate
-from aiogmail.testing.ledger import Connection
 from aiogmail.testing.message import Mailbox, Refused
+from aiogmail.testing.session import Session
 
 from .syntax import Args, Bad, No
 from .view import View
@@ -20,6 +20,7 @@ from .view import View
 if TYPE_CHECKING:
     from aiogmail.testing.emulated import EmulatedAccount
     from aiogmail.testing.hub import Hub
+    from aiogmail.testing.tokens import AccessToken
 
 __all__ = ["Handler", "ImapSession", "serve_imap"]
 
@@ -35,35 +36,16 @@ _COMMAND_TEXT = 4096
 _READ_ON = {"AUTHENTICATE", "IDLE"}  # what they read more of, their handlers end
 
 
-class Finished(Exception):
-    """The session ends as it was asked to."""
+class Finished(Ending):
+    """The server has had enough of what it cannot read."""
 
 
 async def serve_imap(hub: Hub, channel: Channel) -> None:
     """Serve one connection to its end."""
-    session = ImapSession(hub, channel)
-    reason = "closed by peer"
-    try:
-        await session.run()
-        reason = "logout"
-    except Interrupted as ending:
-        reason = str(ending)
-        channel.write(f"* BYE {ending}\r\n".encode())
-    except (LineTooLong, Finished) as ending:
-        reason = type(ending).__name__
-        channel.end_cuts()
-        channel.write(f"* BYE System Error {session.sid}\r\n".encode())
-    except Hangup:
-        pass
-    except asyncio.CancelledError:
-        reason = "emulator stopped"
-        raise
-    finally:
-        session.end()
-        hub.disconnected(session.record, reason)
+    await ImapSession(hub, channel).serve()
 
 
-class ImapSession:
+class ImapSession(Session):
     """One connection.
 
     Attributes:
@@ -71,16 +53,17 @@ class ImapSession:
         view: what the session knows of the selected mailbox.
         utf8, condstore: what was enabled.
         admin: whether its token is of the scope gmail.imap_admin alone.
-        literal_limit: the largest literal the command may bring.
+        only: so many of the messages that the present command is about are changed; ``None``: all.
     """
+
+    protocol = "imap"
+    done = "logout"
+    line_limit = 128 * 1024
 
     def __init__(self, hub: Hub, channel: Channel) -> None:
         from .commands import COMMANDS
 
-        self.hub = hub
-        self.channel = channel
-        self.sid = hub.sid()
-        self.record: Connection = hub.connected("imap", channel)
+        super().__init__(hub, channel)
         self.state = "not authenticated"
         self._account: EmulatedAccount | None = None
         self.selected: View | None = None
@@ -89,45 +72,41 @@ class ImapSession:
         self.condstore = False
         self.admin = False
         self.tag = ""
-        self.failed_logins = 0
         self.bad_commands = 0
         self.commands_seen = 0
         self.idling = False
+        self.only: int | None = None
         self._commands = COMMANDS
-        self._expiry: asyncio.TimerHandle | None = None
         self._news_timer: asyncio.TimerHandle | None = None
-        self._silence_timer: asyncio.TimerHandle | None = None
+        self._greeted = False
 
     # Life
 
-    async def run(self) -> None:
-        """Greeting, then command after command."""
-        gate = Gate(self.channel, self.hub.fault(self.record, "CONNECT"))
-        await gate.open(0)
-        if not await gate.before():
-            self.untagged(f"OK Gimap ready for requests from {self.channel.peer} {self.sid}")
-        await gate.after()
-        self.silence(self.hub.behaviour.unauthenticated_timeout)
-        while self.state != "logout":
-            await self._one_command()
+    def greet(self) -> None:
+        self.untagged(f"OK Gimap ready for requests from {self.channel.peer} {self.sid}")
+
+    def ready(self) -> None:
+        if not self._greeted:
+            self._greeted = True
+            self.silence(self.hub.behaviour.unauthenticated_timeout)
+
+    def farewell(self, ending: Ending) -> None:
+        self.untagged(f"BYE {ending}" if isinstance(ending, Interrupted) else f"BYE System Error {self.sid}")
 
     def end(self) -> None:
         """Let go of timers and the mailbox."""
         self.unselect()
-        for timer in (self._expiry, self._news_timer, self._silence_timer):
-            if timer is not None:
-                timer.cancel()
+        self.stop_idling()
+        super().end()
 
     def silence(self, seconds: float | None) -> None:
         """After so long without a command the connection goes, without a word."""
-        if self._silence_timer is not None:
-            self._silence_timer.cancel()
-        self._silence_timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.channel.abort)
+        self.arm("silence", seconds, self.channel.abort)
 
-    def start(self, account: EmulatedAccount, expiry: asyncio.TimerHandle | None) -> None:
+    def start(self, account: EmulatedAccount, token: AccessToken | None) -> None:
         """The session is logged in."""
+        self.log_in(account, token)
         self._account = account
-        self._expiry = expiry
         self.state = "authenticated"
 
     @property
@@ -144,19 +123,27 @@ class ImapSession:
 
     # Commands
 
-    async def _one_command(self) -> None:
-        line = await self.channel.read_line()
+    def verb(self, words: list[bytes], line: bytes | None) -> str | None:
+        needed = 3 if len(words) > 1 and words[1].upper() == b"UID" and line is None else 2
+        if not _TAG.fullmatch(words[0] if words else b"") or (len(words) < needed and line is None):
+            return None
+        if line is not None and not line.endswith(b"\r\n"):
+            return None
+        return b" ".join(words[1 : 3 if words[1:2] and words[1].upper() == b"UID" else 2]).upper().decode("ascii", "replace")
+
+    def prefix(self, line: bytes) -> str:
+        self.tag = line.partition(b" ")[0].rstrip(b"\r\n").decode("ascii")
+        return f"{self.tag} "
+
+    async def unreadable(self, line: bytes) -> None:  # noqa: ARG002
+        self.untagged("BAD invalid tag " + self.sid)
+
+    async def obey(self, line: bytes, verb: str, gate: Gate) -> None:
         if not line.endswith(b"\r\n"):
-            self.untagged("BAD invalid tag " + self.sid)
+            await self.unreadable(line)
+            await gate.after()
             return
-        tag, _, rest = line[:-2].partition(b" ")
-        if not _TAG.fullmatch(tag):
-            self.untagged("BAD invalid tag " + self.sid)
-            return
-        self.tag = tag.decode("ascii")
-        verb = self._verb(rest)
-        gate = Gate(self.channel, self.hub.fault(self.record, verb), f"{self.tag} ")
-        await gate.open(len(line))
+        rest = line.removesuffix(b"\r\n").partition(b" ")[2]
         unreadable: Bad | None = None
         text, literals = rest, list[bytes]()
         try:
@@ -166,36 +153,26 @@ class ImapSession:
         self._record(verb, text)
         view = self.selected
         known = None if view is None else view.known()
+        self.only = None if gate.fault is None else gate.fault.only
         if not await gate.before(more=verb in _READ_ON):
-            await self._obey(verb, Args(text[len(verb) :], literals, self.utf8), unreadable)
+            await self.guard(self._answer(verb, Args(text[len(verb) :], literals, self.utf8), unreadable))
         if await gate.after() and view is not None and known is not None and view is self.selected:
             view.forget(*known)
-        await self.channel.drain()
 
-    async def _obey(self, verb: str, args: Args, unreadable: Bad | None) -> None:
+    async def _answer(self, verb: str, args: Args, unreadable: Bad | None) -> None:
         try:
             if unreadable is not None:
                 raise unreadable
             await self._dispatch(verb, args)
         except Bad as bad:
-            await self._bad(bad.text)
+            self._bad(bad.text)
         except No as no:
-            await self._reply("NO", no.text)
+            self._reply("NO", no.text)
         except Refused as refused:
-            await self._reply("NO", f"[{refused.code}] {refused.text} (Failure)" if refused.code else f"{refused.text} (Failure)")
-        except (Hangup, Interrupted, LineTooLong, Finished):
-            raise
-        except Exception as error:  # noqa: BLE001  the emulator's own fault: told to the client, and raised when the emulator is closed
-            self.hub.crashed(error)
-            await self._reply("BAD", f"System Error {self.sid}")
+            self._reply("NO", f"[{refused.code}] {refused.text} (Failure)" if refused.code else f"{refused.text} (Failure)")
 
-    @staticmethod
-    def _verb(rest: bytes) -> str:
-        words = rest.split(b" ", 2)
-        verb = words[0].upper()
-        if verb == b"UID" and len(words) > 1:
-            verb += b" " + words[1].upper()
-        return verb.decode("ascii", "replace")
+    def apologise(self) -> None:
+        self._reply("BAD", f"System Error {self.sid}")
 
     def _record(self, verb: str, text: bytes) -> None:
         shown = text[:_COMMAND_TEXT].decode("utf-8", "replace")
@@ -254,30 +231,30 @@ class ImapSession:
     async def ok(self, text: str = "Success") -> None:
         """News, then the tagged OK."""
         self.tell_news()
-        await self._reply("OK", text)
+        self._reply("OK", text)
 
     async def finish(self, status: str, text: str) -> None:
         """The tagged reply alone, for a command that has told its news."""
-        await self._reply(status, text)
+        self._reply(status, text)
 
     async def no(self, text: str) -> None:
         """The tagged NO, for a command that has more to do after it."""
-        await self._reply("NO", text)
+        self._reply("NO", text)
         await self.channel.drain()
 
-    async def _reply(self, status: str, text: str) -> None:
+    def _reply(self, status: str, text: str) -> None:
         throttled = self._account is not None and self._account.behaviour.throttled
         if status != "NO" and self.state == "not authenticated" and not text.endswith(self.sid):
             text = f"{text} {self.sid}"  # before login every OK and BAD ends in the session's id
-        self.channel.write(f"{self.tag} {status} {text}{' [THROTTLED]' if throttled else ''}\r\n".encode())
+        self.channel.write_last(f"{self.tag} {status} {text}{' [THROTTLED]' if throttled else ''}\r\n".encode())
 
-    async def _bad(self, text: str) -> None:
+    def _bad(self, text: str) -> None:
         # BAD carries the session's id, save where the text was seen without.
-        await self._reply("BAD", text)
+        self._reply("BAD", text)
         self.bad_commands += 1
         limit = self.hub.behaviour.max_bad_commands
         if limit and self.bad_commands >= limit:
-            raise Finished
+            raise Finished("too many bad commands")
 
     async def breathe(self) -> None:
         """Let other tasks have a turn in the middle of a long computation.

@@ -22,7 +22,7 @@ def _targets(session: ImapSession, chosen: SequenceSet, uid: bool) -> list[Targe
         pairs = [(session.selected.number(number) or 0, number) for number in chosen.resolve(view)]
     else:
         pairs = [(number, view[number - 1]) for number in chosen.resolve(range(1, len(view) + 1))]
-    return [(number, one, by_uid[one]) for number, one in pairs if one in by_uid]
+    return [(number, one, by_uid[one]) for number, one in pairs if one in by_uid][: session.only]
 
 
 def _need_writable(session: ImapSession) -> None:
@@ -138,7 +138,7 @@ async def _say_stored(session: ImapSession, targets: list[Target], what: str, si
             if session.channel.wants_drain:
                 await session.channel.drain()
     session.tell_news(expunges=uid or expunged)
-    text = f"[MODIFIED {compress(modified)}] (Success)" if modified else "Success"
+    text = session.account.behaviour.modified_text.format(uids=compress(modified)) if modified else "Success"
     await session.finish("OK", text)
 
 
@@ -166,9 +166,10 @@ async def copy(session: ImapSession, args: Args, uid: bool) -> None:
     args.end()
     target = _destination(session, name)
     targets = _targets(session, chosen, uid)
+    told = [(one, message) for _, one, message in targets if session.account.behaviour.copyuid_on_repeat or message not in target]
     for _, _, message in targets:
         session.account.copy(message, target)
-    await session.ok(_copyuid(target, [one for _, one, _ in targets], [message for *_, message in targets]))
+    await session.ok(_copyuid(target, [one for one, _ in told], [message for _, message in told]))
 
 
 async def move(session: ImapSession, args: Args, uid: bool) -> None:

@@ -39,13 +39,13 @@ from tests.imap.link import Wire
 from tests.support.aio import run
 
 
-def spoken(command, reply, sent, **settings):
-    """The result of a command that goes out as ``sent`` and is answered with ``reply`` (``A1`` is its tag)."""
+def spoken(command, reply, sent=None, **settings):
+    """The result of a command that goes out as ``sent``, if that matters, and is answered with ``reply`` (``A1`` is its tag)."""
 
     async def main():
         wire = Wire(**settings)
         pending = wire.queue.submit(command)
-        assert wire.sent() == sent
+        assert sent in (None, wire.sent())
         wire.say(reply)
         return await pending.future, wire
 
@@ -82,6 +82,34 @@ def test_status_takes_the_mailbox_it_asked_about(said):
         b"A1 STATUS INBOX (MESSAGES UIDNEXT)\r\n",
     )
     assert result == {"MESSAGES": 60, "UIDNEXT": 410}
+    assert len(wire.unsolicited) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("InBox", "INBOX"),
+        ("inbox/Work", '"INBOX/Work"'),
+        ("Café", "Caf&AOk-"),
+        ("Café", '"Café"'),
+        ("Cafe\u0301", "Caf&AOk-"),
+        ("Café", "Cafe&AwE-"),
+        ("Caf&AOk-", "Caf&AOk-"),
+        ("Caf&AOk-", "Caf&-AOk-"),
+        ("bad&name", "bad&name"),
+        ("a & b", '"a &- b"'),
+    ],
+)
+def test_status_knows_a_name_in_whichever_form_it_comes(asked, said):
+    result, wire = spoken(StatusCommand(asked, ("MESSAGES",)), f"* STATUS {said} (MESSAGES 6)\r\nA1 OK Success\r\n")
+    assert result == {"MESSAGES": 6}
+    assert not wire.unsolicited
+
+
+@pytest.mark.parametrize(("asked", "said"), [("inbox2", "INBOX"), ("a/INBOX", "a/inbox"), ("A", "a"), ("Café", "Cafe")])
+def test_status_takes_no_other_name_for_it(asked, said):
+    result, wire = spoken(StatusCommand(asked, ("MESSAGES",)), f"* STATUS {said} (MESSAGES 6)\r\nA1 OK Success\r\n")
+    assert result == {}
     assert len(wire.unsolicited) == 1
 
 

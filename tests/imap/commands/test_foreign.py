@@ -128,6 +128,7 @@ def test_each_has_its_deadline():
 def test_idle_hands_on_what_comes_and_may_be_held_back_until_it_is_ended():
     told = []
     idle = ForeignIdle(lambda: told.append("begun"), told.append, told.append)
+    assert not idle.patient
     plus, exists, bye, tagged = parsed(b"+ idling\r\n* 1 EXISTS\r\n* BYE\r\nA1 OK over\r\n")
     assert idle.answer(plus) is True
     assert (idle.take(exists), idle.take(bye)) == (True, False)

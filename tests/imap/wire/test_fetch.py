@@ -188,7 +188,7 @@ def test_a_zone_is_kept():
     "row",
     [
         "UID x", "UID 0", "UID -1", "UID 4294967296", "UID 9999999999", "UID 123456789012345678901", "UID", "UID (5)", "UID 5)", "(UID 5", "UID 5 5", "UID 5  FLAGS ()",
-        "FLAGS x", "FLAGS (a", "FLAGS (a (b))", "FLAGS NIL", "FLAGS (\x01)", "MODSEQ 5", "MODSEQ (x)", "MODSEQ (5 6)", "RFC822.SIZE NIL", "RFC822.SIZE -1",
+        "FLAGS x", "FLAGS (a", "FLAGS (a (b))", "FLAGS NIL", "FLAGS (\x01)", "MODSEQ 5", "MODSEQ (x)", "MODSEQ (5 6)", "RFC822.SIZE NI", "RFC822.SIZE -1",
         "X-GM-MSGID 123456789012345678901", "X-GM-LABELS a", "X-GM-LABELS ((a))", "X-GM-LABELS (a", 'X-GM-LABELS ("a)', "INTERNALDATE x", "INTERNALDATE (a)",
         "ENVELOPE (", 'ENVELOPE ("a)', "ENVELOPE ({3}x)", "BODYSTRUCTURE (()", "BODYSTRUCTURE", "BODY[", "BODY[] ", "BODY[] x", "BODY[] (a)", "BODY[]<x> NIL", "BODY[]",
         "BODY[HEADER {1}\n] NIL", 'BODY["] NIL', "BODY[a\tb] NIL", "X", "X ", "X (", "X )", 'X "', 'X "a\\"', "X {3}", "X ~", "(X) 1", '"X" 1', "X 1 ()", "X {5+}", "X 1,Y 2(",
@@ -313,3 +313,15 @@ def test_a_structure_is_read_once_and_other_values_each_time():
 
 def test_a_row_made_of_nothing_tells_nothing():
     assert Fetch(b"* 1 FETCH ()", (), None, None, None).get("UID", 7) == 7
+
+
+def test_nil_where_a_value_is_none_to_tell():
+    """Seen of servers that do not know: it costs no connection."""
+    row = one("* 1 FETCH (UID 5 X-GM-LABELS NIL RFC822.SIZE NIL MODSEQ nil X-GM-MSGID NIL X-GM-THRID Nil FLAGS ())")
+    assert row.get("X-GM-LABELS") == frozenset()
+    for name in ("RFC822.SIZE", "MODSEQ", "X-GM-MSGID", "X-GM-THRID"):
+        assert row.get(name, "absent") is None
+        assert row.number(name) is None
+        assert name in row
+    for wrong in ("RFC822.SIZE NILS", "MODSEQ (NIL)", "X-GM-LABELS NIL)", "UID NIL"):
+        assert broken(f"* 1 FETCH ({wrong})").startswith("ProtocolError")

@@ -1,4 +1,5 @@
 import gc
+import random
 import tracemalloc
 
 import pytest
@@ -306,3 +307,41 @@ def test_a_message_alone_is_framed_as_in_company():
             responses, error = every_way(line + b"\r\nhel)\r" + tail + b"\r\n* 7 EXISTS\r\n")
             assert error is None
             assert len(responses) == 2
+
+
+def test_a_large_literal_that_drips_costs_no_object_a_drop():
+    """Whoever sends a byte at a time must not make us keep a view of each."""
+    size, drop = 1 << 18, 8
+    framer = Framer(Limits())
+    framer.feed(b"* 1 FETCH (BODY[] {%d}\r\n" % size)
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(size // drop - 1):
+        framer.get_buffer()[:drop] = b"x" * drop
+        framer.buffer_updated(drop)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert framer.pending > size - 100
+    assert peak < 2 * (1 << 21) + 4 * size  # the reserve block, and the literal
+    assert len(framer._pieces) < 10
+    framer.get_buffer()[:drop] = b"y" * drop
+    framer.buffer_updated(drop)
+    assert framer.feed(b")\r\n") == [(b"* 1 FETCH (BODY[] {%d}\r\n)" % size, (b"x" * (size - drop) + b"y" * drop,))]
+
+
+def test_a_literal_by_both_roads_in_turn_is_whole():
+    size = 300_000
+    framer = Framer(Limits())
+    framer.feed(b"* 1 FETCH (BODY[] {%d}\r\n" % size)
+    octets = random.Random(3).randbytes(size)
+    position = 0
+    for number in range(1000):
+        count = min(317, size - position)
+        piece = octets[position : position + count]
+        if number % 3:
+            framer.get_buffer()[:count] = piece
+            framer.buffer_updated(count)
+        else:
+            framer.feed(piece)
+        position += count
+    assert framer.feed(octets[position:] + b")\r\n")[0][1] == (octets,)

@@ -1,7 +1,7 @@
 import pytest
 
 from aiogmail.errors import LimitExceeded, ProtocolError
-from aiogmail.imap.wire import Continuation, Exists, Expunge, Fetch, Recent, ResponseParser, Status, Tagged, Unknown
+from aiogmail.imap.wire import Continuation, Exists, Expunge, Fetch, MailboxList, Recent, ResponseParser, Status, Tagged, Unknown
 from aiogmail.settings import Limits
 
 from .ways import broken, every_way, one
@@ -183,3 +183,31 @@ def test_a_parser_that_was_slimmed_goes_on():
     [row] = parser.feed(b"c)\r\n")
     parser.slim()
     assert row.get("BODY[]") == b"abc"
+
+
+def test_what_is_fed_while_some_waits_comes_behind_it():
+    parser = ResponseParser()
+    first = parser.feed(b"* 1 EXISTS\r\n* 2 EXISTS\r\n* 3 EXISTS\r\n", 1)
+    assert parser.has_more
+    assert parser.feed(b"* 4 EXISTS\r\nwhat?\r\n* 5 EXISTS\r\n", 0) == []
+    assert parser.error is None
+    rest = parser.more(2) + parser.more()
+    assert [one.number for one in first + rest] == [1, 2, 3, 4]
+    assert parser.error is not None
+    assert not parser.has_more
+
+
+def test_the_end_drops_what_waits():
+    parser = ResponseParser()
+    parser.feed(b"* 1 EXISTS\r\n* 2 EXISTS\r\n", 1)
+    assert parser.feed_eof() is False
+    assert not parser.has_more
+
+
+def test_names_behind_enabled_are_utf_8_in_the_same_segment():
+    line = b'* LIST () "/" "&AOk-"\r\n'
+    row = b'* 1 FETCH (UID 1 X-GM-LABELS ("&AOk-"))\r\n'
+    responses, error = every_way(line + row + b"* ENABLED CONDSTORE UTF8=ACCEPT\r\nA1 OK\r\n" + line + row)
+    assert error is None
+    assert [one.name for one in responses if isinstance(one, MailboxList)] == ["é", "&AOk-"]
+    assert [one.get("X-GM-LABELS") for one in responses if isinstance(one, Fetch)] == [{"é"}, {"&AOk-"}]

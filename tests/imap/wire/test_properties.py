@@ -38,7 +38,7 @@ from aiogmail.secret import Secret
 from aiogmail.settings import Limits
 from tests.imap import oracle
 
-from .ways import CORPUS, buffered, fact, outcome, wire
+from .ways import CORPUS, buffered, fact, outcome, stepped, wire
 
 pytestmark = pytest.mark.slow  # on one Python: see noxfile.py
 
@@ -103,8 +103,8 @@ def judge(data: bytes, rng: random.Random, limits=Limits()) -> None:
         again, other = outcome(pieces, limits)
         assert [fact(response) for response in again] == facts, data
         assert other == error, data
-    again, other = buffered(data, limits, 7)
-    assert ([fact(response) for response in again], other) == (facts, error), data
+    for again, other in (buffered(data, limits, 7), stepped(data, limits)):
+        assert ([fact(response) for response in again], other) == (facts, error), data
     assert error is None or error[0] in (ProtocolError, LimitExceeded)
     parser = ResponseParser(limits)
     try:

@@ -38,6 +38,9 @@ from .ways import broken, one
         ('* ESEARCH (TAG "T7") UID', Esearch("T7", True, {})),
         ("* ESEARCH (TAG T7) UID ALL 5,1:3", Esearch("T7", True, {"ALL": UidSet("1:3,5")})),
         ("* ESEARCH (TAG {2}\nT7) COUNT 0", Esearch("T7", False, {"COUNT": 0})),
+        ('* ESEARCH (TAG "T7" MAILBOX "a (b)" UIDVALIDITY 1) UID ALL 1:3', Esearch("T7", True, {"ALL": UidSet("1:3")})),
+        ("* ESEARCH (UIDVALIDITY 1 tag 7 MAILBOX {1}\nx) UID COUNT 2", Esearch("7", True, {"COUNT": 2})),
+        ("* ESEARCH (X y) COUNT 2", Esearch(None, False, {"COUNT": 2})),
         (
             "* ESEARCH UID MIN 1 max 9 UID 5 PARTIAL (1:2 NIL) ",
             Esearch(None, True, {"MIN": 1, "MAX": 9, "UID": 5, "PARTIAL": ("1:2", None)}),
@@ -88,7 +91,7 @@ def test_each_kind_is_read(text, response):
         "* CAPABILITY (x)", '* CAPABILITY "x"', "* ENABLED {1}\nx", "* FLAGS", "* FLAGS x", "* FLAGS (a (b))", '* FLAGS ("a")', "* FLAGS (a) b", "* FLAGS (a\tb)",
         "* SEARCH x", "* SEARCH 1,2", "* SEARCH 1 -2", "* SEARCH 123456789012345678901", "* SEARCH 1 (MODSEQ)", "* SEARCH 1 (X 2)", "* SEARCH 1 (MODSEQ 2",
         "* SEARCH 1 (MODSEQ 2) 3", "* SEARCH 1\t2", "* SEARCH 1 (", "* SEARCH {1}\n2",
-        "* ESEARCH (TAG)", "* ESEARCH (X y)", "* ESEARCH (TAG x", "* ESEARCH ALL", "* ESEARCH ALL *", "* ESEARCH ALL 0", "* ESEARCH MIN x", "* ESEARCH COUNT",
+        "* ESEARCH (TAG)", "* ESEARCH (X)", "* ESEARCH x (y", "* ESEARCH (TAG x", "* ESEARCH ALL", "* ESEARCH ALL *", "* ESEARCH ALL 0", "* ESEARCH MIN x", "* ESEARCH COUNT",
         "* ESEARCH X (1", "* ESEARCH COUNT 1(", "* ESEARCH ALL 1:4294967296",
         "* VANISHED", "* VANISHED x", "* VANISHED (EARLIER)3", "* VANISHED (EARLIER 3", "* VANISHED 1 2",
         "* LIST", "* LIST (", '* LIST () "/"', '* LIST () / "x"', '* LIST () "/"x', '* LIST () "/" x y', '* LIST () "/" x (a)', '* LIST () "/" x ((a) b)',

@@ -56,6 +56,21 @@ def buffered(data, limits=Limits(), size=65536):
     return responses, (type(parser.error), str(parser.error)) if parser.error else None
 
 
+def stepped(data, limits=Limits(), most=2):
+    """All at once, and delivered a few at a time."""
+    parser = ResponseParser(limits)
+    responses = []
+    try:
+        responses += parser.feed(data, most)
+        while parser.has_more:
+            step = parser.more(most)
+            assert len(step) <= most
+            responses += step
+    except ProtocolError:
+        pass
+    return responses, (type(parser.error), str(parser.error)) if parser.error else None
+
+
 def cuts(data: bytes, every_split: int = 2048):
     """Whole, byte by byte, at every single split of short data, and at random."""
     yield [data]
@@ -78,6 +93,10 @@ def every_way(data: bytes, limits=Limits(), every_split: int = 2048):
         assert other == error
     for size in (65536, 3):
         again, other = buffered(data, limits, size)
+        assert [fact(response) for response in again] == facts
+        assert other == error
+    for most in (1, 3):
+        again, other = stepped(data, limits, most)
         assert [fact(response) for response in again] == facts
         assert other == error
     if error is None:

@@ -73,9 +73,35 @@ async def test_without_message_id_or_with_another_date_nothing_is_the_same(serve
     ):
         await append(wire, raw)
     assert len(me.messages) == 4
-    me.configure(similar_needs_date=False)
-    await append(wire, message(Message_ID="<a@x.org>", Date="Wed, 07 Jan 2026 08:00:00 +0000"))
-    assert len(me.messages) == 4
+
+
+@pytest.mark.parametrize(("similar", "same"), [("id", 4), ("date", 3), ("subject", 2), ("body", 1)])
+def test_how_much_two_messages_must_share_is_a_switch(similar, same):
+    @on_imap(similar=similar)
+    async def run(server, me, wire):
+        first = message(Message_ID="<a@x.org>")
+        other_body = message(Message_ID="<a@x.org>", body="other")
+        other_subject = message("other", Message_ID="<a@x.org>", body="other")
+        other_date = message("other", Message_ID="<a@x.org>", body="other", Date="Tue, 06 Jan 2026 08:00:00 +0000")
+        for raw in (first, other_body, other_subject, other_date)[:same]:
+            await append(wire, raw)
+        assert len(me.messages) == 1
+        for raw in (first, other_body, other_subject, other_date)[same : same + 1]:
+            await append(wire, raw)
+            assert len(me.messages) == 2
+
+    run()
+
+
+@pytest.mark.parametrize(("switch", "labels"), [("move", [{"\\Trash"}]), ("store", [{"\\Inbox"}, {"\\Trash"}])])
+def test_what_an_append_to_the_bin_does_to_a_message_that_is_there_is_a_switch(switch, labels):
+    @on_imap(append_to_bin=switch)
+    async def run(server, me, wire):
+        me.deliver(message(Message_ID="<a@x.org>"))
+        await append(wire, message(Message_ID="<a@x.org>"), "[Gmail]/Trash")
+        assert [stored.labels for stored in me.messages] == labels
+
+    run()
 
 
 @on_imap(append_duplicate="replace")

@@ -162,8 +162,18 @@ async def test_too_much_traffic_ends_in_overquota_in_the_middle_of_a_fetch(serve
     await wire.cmd("SELECT INBOX")
     wire.send("A UID FETCH 1:* BODY.PEEK[]\r\n")
     text = await wire.rest()
-    assert text.endswith(b")\r\n* BYE [OVERQUOTA] Account exceeded command or bandwidth limits.\r\n")
-    assert 200_000 < len(text) < 400_000
+    assert text.endswith(b"x* BYE [OVERQUOTA] Account exceeded command or bandwidth limits.\r\n")
+    assert server.ledger.connections[0].sent == 200_000 + len(text) - text.index(b"* BYE")
+
+
+@on_imap(bandwidth_limit=5_000)
+async def test_too_much_traffic_without_bodies_ends_between_two_rows(server, me, wire):
+    for number in range(200):
+        me.deliver(message(str(number)))
+    await wire.cmd("SELECT INBOX")
+    got = await wire.cmd("UID FETCH 1:* (FLAGS UID)")
+    assert got[-3].endswith(")")
+    assert got[-2:] == ["* BYE [OVERQUOTA] Account exceeded command or bandwidth limits.", None]
 
 
 @on_imap()

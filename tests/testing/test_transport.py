@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from aiogmail.testing import Shape, run_virtual
-from aiogmail.testing.memory import FakeSocket
+from aiogmail.testing.transport import FakeSocket
 
 
 class Recorder(asyncio.Protocol):

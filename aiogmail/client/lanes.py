@@ -1,0 +1,150 @@
+"""Which connection takes the next message? A few warm ones, opened when they are needed and left when they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aiogmail.errors import CommandError, GmailError, StateError
+from aiogmail.ports import Effect, Keeper
+from aiogmail.smtp import SmtpSession
+from aiogmail.supervisor.policy import may_reopen
+
+__all__ = ["Lanes"]
+
+T = TypeVar("T")
+
+DEPTH = 2
+"""Messages on a connection at once: one whose end is on its way, and one whose envelope follows it."""
+_IDLE = 240.0
+"""Gmail ends a connection that is silent for some minutes: it is left before that."""
+_REST = 10.0
+
+
+class _Lane:
+    """One place for a connection."""
+
+    def __init__(self) -> None:
+        self.keeper: Keeper[SmtpSession] | None = None
+        self.load = 0
+        self.lock = asyncio.Lock()
+        self.idle: asyncio.TimerHandle | None = None
+        self.rest_until = 0.0
+        self.error: GmailError | None = None
+
+
+class Lanes:
+    """The connections of one sender.
+
+    Args:
+        make: makes what keeps one session open.
+        size: how many at most.
+        recover: seconds to wait out a server that has no place for us, once it has had one.
+    """
+
+    def __init__(self, make: Callable[[], Keeper[SmtpSession]], size: int, recover: float) -> None:
+        self._make = make
+        self._recover = recover
+        self._was_open = False
+        self._lanes = [_Lane() for _ in range(size)]
+        self._room = asyncio.Semaphore(size * DEPTH)
+        self._closed = False
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Open the first connection.
+
+        Raises:
+            GmailError: what that failed with.
+        """
+        await self._ready(self._lanes[0])
+        self._rest(self._lanes[0])
+
+    async def run(self, work: Callable[[SmtpSession], Awaitable[T]]) -> T:
+        """Await ``work(session)`` on the connection with the least to do; again on another by the supervisor's policy.
+
+        Raises:
+            GmailError: what the work, or the opening of a connection, failed with.
+        """
+        async with self._room:
+            lane, keeper = await self._take()
+            try:
+                return await keeper.run(work, Effect.VERIFIABLE)
+            finally:
+                self._give_back(lane)
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Close every connection; running work gets ``timeout`` seconds to end."""
+        self._closed = True
+        keepers = [lane.keeper for lane in self._lanes if lane.keeper is not None]
+        for lane in self._lanes:
+            lane.keeper = None
+            if lane.idle is not None:
+                lane.idle.cancel()
+        await asyncio.gather(*(keeper.aclose(timeout) for keeper in keepers), *self._leaving)
+
+    async def _take(self) -> tuple[_Lane, Keeper[SmtpSession]]:
+        """A lane with an open connection, loaded by one more.
+
+        A lane that cannot be opened now (too many logins) rests, while there is another that is open; where there is none, it is
+        waited for, unless none was open ever.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._recover
+        while True:
+            usable = [lane for lane in self._lanes if lane.rest_until <= loop.time()] or self._lanes[:1]
+            lane = min(usable, key=lambda lane: (lane.load, lane.keeper is None))
+            lane.load += 1
+            if lane.idle is not None:
+                lane.idle.cancel()
+            try:
+                return lane, await self._ready(lane)
+            except GmailError as error:
+                self._give_back(lane)
+                others = any(other.keeper is not None for other in self._lanes if other is not lane)
+                pause = (error.retry_after if isinstance(error, CommandError) else None) or _REST
+                if self._closed or not may_reopen(error) or not (others or (self._was_open and loop.time() + pause < deadline)):
+                    raise
+                lane.rest_until = loop.time() + pause
+                if not others:
+                    await asyncio.sleep(pause)
+            except BaseException:
+                self._give_back(lane)
+                raise
+
+    async def _ready(self, lane: _Lane) -> Keeper[SmtpSession]:
+        async with lane.lock:
+            self._check_open()
+            if lane.keeper is None:
+                keeper = self._make()
+                await keeper.open()
+                try:
+                    self._check_open()
+                except StateError:
+                    await keeper.aclose()
+                    raise
+                lane.keeper, self._was_open = keeper, True
+            return lane.keeper
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError("closed: nothing is sent any more")
+
+    def _give_back(self, lane: _Lane) -> None:
+        lane.load -= 1
+        self._rest(lane)
+
+    def _rest(self, lane: _Lane) -> None:
+        if not lane.load and lane.keeper is not None and not self._closed:
+            if lane.idle is not None:
+                lane.idle.cancel()
+            lane.idle = asyncio.get_running_loop().call_later(_IDLE, self._leave, lane)
+
+    def _leave(self, lane: _Lane) -> None:
+        """It was not used for long: take leave before the server does."""
+        keeper, lane.keeper = lane.keeper, None
+        if keeper is not None:
+            task = asyncio.get_running_loop().create_task(keeper.aclose(), name="aiogmail: leaving an idle SMTP connection")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)

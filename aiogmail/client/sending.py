@@ -1,0 +1,229 @@
+"""How is a message sent so that what is said of it is true? Prepared once, handed over, and looked up where the reply was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Iterable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+from aiogmail.clock import Clock
+from aiogmail.errors import CommandError, ConfigurationError, GmailError, OutcomeUnknown, StateError
+from aiogmail.ports import Outcome
+from aiogmail.smtp import Accepted, Envelope, Letter, SendResult, SmtpSession
+from aiogmail.smtp.models import compose, flatten, flattened_size, message_id_of, queue_id_of
+
+from .lanes import DEPTH, Lanes
+from .outbox import SendStream
+from .sent import Lost, Verdict
+
+__all__ = ["OnUnknown", "Sender"]
+
+OnUnknown = Literal["raise", "resend"]
+
+MAX_RECIPIENTS = 100
+_LARGE = 256 * 1024
+_MEASURED_AT_ONCE = 8
+_MAX_RESENDS = 3
+
+
+class _Settler(Protocol):
+    async def settle(self, operation: Lost, timeout: float) -> Verdict: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to send; see :meth:`aiogmail.Gmail.send`."""
+
+    recipients: object = None
+    sender: object = None
+    split: bool = False
+    settle_timeout: float = 120.0
+    on_unknown: OnUnknown = "raise"
+
+    def __post_init__(self) -> None:
+        seconds: object = self.settle_timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+            raise ConfigurationError(f"settle_timeout: expected seconds, 0 or more, got {seconds!r}")
+        if self.on_unknown not in ("raise", "resend"):
+            raise ConfigurationError(f"on_unknown: expected 'raise' or 'resend', got {self.on_unknown!r}")
+        if not isinstance(self.split, bool):
+            raise ConfigurationError(f"split: expected True or False, got {self.split!r}")
+
+
+class Sender:
+    """What sends for one account.
+
+    Args:
+        address: the account.
+        lanes: its connections.
+        settler: whom to ask when a reply is lost.
+        clock: what Date is set by.
+        size: connections, for how many messages are sent at once.
+    """
+
+    def __init__(self, address: str, lanes: Lanes, settler: _Settler, clock: Clock, size: int) -> None:
+        self._address = address
+        self._lanes = lanes
+        self._settler = settler
+        self._clock = clock
+        self._size = size
+        self._streams: set[SendStream] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Open the first connection."""
+        await self._lanes.open()
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Close everything; what is being sent gets ``timeout`` seconds to end."""
+        self._closed = True
+        try:
+            await self._lanes.aclose(timeout)
+        finally:
+            await self._settler.aclose()
+            for stream in list(self._streams):
+                await stream.aclose()
+
+    async def send(self, message: object, options: Options) -> SendResult:
+        """See :meth:`aiogmail.Gmail.send`."""
+        letter = await self._prepare(message, options)
+        self._check_open()
+        try:
+            if len(letter.recipients) > MAX_RECIPIENTS:
+                return await self._in_parts(letter, options)
+            return await self._deliver(letter, options)
+        except GmailError as error:
+            if error.outcome is None:
+                error.outcome = Outcome.NOT_APPLIED
+                error.stage = error.stage or "connect"
+            raise
+
+    def send_many(
+        self, messages: Iterable[Any] | AsyncIterable[Any], options: Options, *, ordered: bool, concurrency: int | None
+    ) -> SendStream:
+        """See :meth:`aiogmail.Gmail.send_many`."""
+        self._check_open()
+        if not isinstance(messages, Iterable | AsyncIterable) or isinstance(messages, str | bytes | bytearray | Message):
+            raise ConfigurationError(f"messages: expected an iterable of messages, got {type(messages).__name__}")
+        if concurrency is None:
+            concurrency = self._size * DEPTH
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or not 0 < concurrency <= 1000:
+            raise ConfigurationError(f"concurrency: expected 1 to 1000, got {concurrency!r}")
+        stream = SendStream(
+            lambda message: self.send(message, options), messages, ordered=ordered, concurrency=concurrency, ended=self._streams.discard
+        )
+        self._streams.add(stream)
+        return stream
+
+    async def resolve(self, message_id: object) -> Outcome:
+        """See :meth:`aiogmail.Gmail.resolve`."""
+        wanted = message_id_of(message_id)
+        self._check_open()
+        return (await self._settler.settle(Lost(wanted), 0.0)).outcome
+
+    # -- one message ---------------------------------------------------------------------------------------------------
+
+    async def _prepare(self, message: object, options: Options) -> Letter:
+        """The letter, measured. Everything that can be wrong with it is found here, before any I/O."""
+        if flattened_size(message) > _LARGE:
+            # Minutes of the email package's Python for a large one: elsewhere, so that the loop goes on.
+            raw = await asyncio.get_running_loop().run_in_executor(None, flatten, message)
+        else:
+            raw = flatten(message)
+        letter = compose(
+            raw,
+            account=self._address,
+            now=self._clock.wall(),
+            recipients=options.recipients,
+            sender=options.sender,
+            limit=MAX_RECIPIENTS,
+            split=options.split,
+        )
+        for number, _ in enumerate(letter.body.measure(), 1):
+            if number % _MEASURED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return letter
+
+    async def _deliver(self, letter: Letter, options: Options, *, knowable: bool = True) -> SendResult:
+        began = 0.0 if letter.own_id else self._clock.wall()
+        envelope = Envelope()
+
+        async def work(session: SmtpSession) -> Accepted:
+            return await session.send(letter, envelope)
+
+        for resent in range(_MAX_RESENDS + 1):
+            try:
+                accepted = await self._lanes.run(work)
+            except GmailError as error:
+                if error.outcome is not Outcome.UNKNOWN:
+                    raise
+                verdict = await self._settler.settle(Lost(letter.message_id, began, knowable), options.settle_timeout)
+                if verdict.outcome is Outcome.APPLIED:
+                    return _result(letter, envelope, confirmed_by="lookup", resent=resent)
+                if options.on_unknown == "raise" or resent == _MAX_RESENDS:
+                    raise _unknown(letter, error, verdict) from error
+            else:
+                return _result(letter, envelope, queue_id=queue_id_of(accepted.reply.text), resent=resent)
+        raise AssertionError("the last try returns or raises")
+
+    async def _in_parts(self, letter: Letter, options: Options) -> SendResult:
+        """The same message, to a hundred recipients at a time.
+
+        Once a part was taken the others' failures cannot undo it: their recipients are told as refused.
+        """
+        accepted: list[str] = []
+        refused: dict[str, tuple[str, str]] = {}
+        first: SendResult | None = None
+        for start in range(0, len(letter.recipients), MAX_RECIPIENTS):
+            part = letter.to(letter.recipients[start : start + MAX_RECIPIENTS])
+            try:
+                result = await self._deliver(part, options, knowable=first is None)
+            except OutcomeUnknown as error:
+                evidence = {**error.evidence, "accepted": ", ".join(accepted), "unknown": ", ".join(part.recipients)}
+                raise OutcomeUnknown(error.message, stage="reply", evidence=evidence) from error
+            except GmailError as error:
+                if first is None:
+                    raise
+                status = error.status if isinstance(error, CommandError) else ""
+                refused.update(dict.fromkeys(part.recipients, (status, str(error))))
+                continue
+            first = first or result
+            accepted += result.accepted
+            refused.update(result.refused)
+        assert first is not None
+        return SendResult(
+            "partial" if refused else "sent",
+            letter.message_id,
+            tuple(accepted),
+            MappingProxyType(refused),
+            first.confirmed_by,
+            first.queue_id,
+            first.resent,
+            letter.defects,
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError(f"{self._address}: closed")
+
+
+def _result(
+    letter: Letter, envelope: Envelope, *, confirmed_by: Literal["reply", "lookup"] = "reply", queue_id: str = "", resent: int = 0
+) -> SendResult:
+    refused: Mapping[str, tuple[str, str]] = MappingProxyType(dict(envelope.refused))
+    status: Literal["sent", "partial"] = "partial" if refused else "sent"
+    return SendResult(status, letter.message_id, tuple(envelope.accepted), refused, confirmed_by, queue_id, resent, letter.defects)
+
+
+def _unknown(letter: Letter, error: GmailError, verdict: Verdict) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{letter.message_id}: handed over, and the reply was lost ({error}); it may have been sent. Gmail.resolve('{letter.message_id}') "
+        "answers later whether it was; on_unknown='resend' sends it again, at least once, with the same Message-ID",
+        stage="reply",
+        evidence={"lost": str(error), **verdict.evidence},
+    )

@@ -1,0 +1,9 @@
+"""Sending: one SMTP connection, one message at a time, and the truth about each."""
+
+from __future__ import annotations
+
+from .models import Letter, SendResult
+from .session import SmtpSession
+from .transaction import Accepted, Envelope
+
+__all__ = ["Accepted", "Envelope", "Letter", "SendResult", "SmtpSession"]

@@ -1,0 +1,136 @@
+"""The connection is cut, at every stage and byte: what was sent, and what is said of it? The ledger is asked, never the client."""
+
+import asyncio
+import collections
+import contextlib
+import random
+
+import pytest
+
+from aiogmail import Gmail, GmailError, Outcome, OutcomeUnknown
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, smtp
+from tests.smtp.support import virtual
+
+ME, YOU = "me@gmail.com", "you@gmail.com"
+
+STAGES = ("CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "QUIT", *["MESSAGE"] * 8)
+ACTIONS = ("close", "reset", "truncate", "blackhole", "mute", "bye", "bye_open", "garbage", "delay")
+
+
+def behaviour(copy):
+    return Behaviour(sent_copy=copy is not None, sent_copy_delay=copy or 0.0, smtp_idle_timeout=None)
+
+
+def fault_of(rng, stage):
+    """A cut somewhere in the request or the reply of a stage: at its first byte, within, at its end, behind it."""
+    point = rng.choice(("request", "reply"))
+    byte = rng.choice((0, 1, 2, 3, 5, 17, rng.randrange(1, 400), None))
+    action = rng.choice(ACTIONS)
+    return Fault(
+        action,
+        command=stage,
+        protocol="smtp",
+        point=point,
+        byte=byte,
+        skip=rng.choice((0, 0, 0, 1)),
+        text="421 4.7.0 Try again later, closing connection.",
+        data=rng.choice((b"250 2.0.0 OK surplus\r\n", b"<html>\r\n", b"\xff\xfe\r\n", b"2")),
+        seconds=rng.choice((1.0, 30.0, 700.0)),
+    )
+
+
+def message(number, size):
+    body = (b"line %d\r\n.dotted\r\n" % number) * size
+    return b"To: you@gmail.com, other@gmail.com\r\nSubject: %d\r\nMessage-ID: <m%d@mail.example.org>\r\n\r\n" % (number, number) + body
+
+
+@contextlib.asynccontextmanager
+async def _scoped(context):
+    with context:
+        yield
+
+
+async def case(seed, *, on_unknown="raise"):
+    """One seeded run: what the client said, and what the ledger says ten minutes later."""
+    rng = random.Random(f"sending {seed}")
+    copy = rng.choice((0.0, rng.uniform(0.0, 90.0), 90.0, 300.0, None))
+    stage = rng.choice(STAGES)
+    extensions = rng.choice((("PIPELINING", "CHUNKING", "SMTPUTF8"), ("PIPELINING", "SMTPUTF8"), ("SMTPUTF8",)))
+    async with GmailEmulator(behaviour=behaviour(copy), seed=seed) as server, _scoped(offering(*extensions)):
+        me = server.add_account(ME)
+        server.add_account(YOU)
+        fault = fault_of(rng, stage)
+        async with Gmail(ME, me.credentials(), settings=server.settings) as gmail:
+            if rng.random() < 0.3:
+                await gmail.send(message(0, 1))
+            server.faults.add(fault)
+            raw = message(1, rng.choice((1, 1, 40, 5000)))
+            result = error = None
+            try:
+                result = await gmail.send(raw, on_unknown=on_unknown)
+            except GmailError as caught:
+                error = caught
+            await asyncio.sleep(600.0)
+            copies = sum(b"<m1@mail.example.org>" in one.raw for one in me.ledger.submissions)
+            later = await gmail.resolve("<m1@mail.example.org>")
+    return fault, copy, copies, result, error, later, list(server.faults.hit)
+
+
+@contextlib.contextmanager
+def offering(*extensions):
+    """The emulator's SMTP as of a server that has no others."""
+    own, smtp._EXTENSIONS = smtp._EXTENSIONS, extensions
+    try:
+        yield
+    finally:
+        smtp._EXTENSIONS = own
+
+
+def judge(seed, fault, copy, copies, result, error, later, hit, *, resend=False):
+    told = f"seed {seed}: {fault}, copy {copy}: ledger {copies}, {result or repr(error)}"
+    most = 1 if not resend else 4
+    assert copies <= most, told  # I2
+    if result is not None:
+        assert copies >= 1, told  # I3
+        assert result.confirmed_by == "reply" or copy is not None, told
+        return "lookup" if result.confirmed_by == "lookup" else "sent"
+    assert error.outcome is not None, told
+    assert error.stage, told
+    if isinstance(error, OutcomeUnknown):
+        assert hit, told
+        # A lookup could know only of a copy that was filed while it looked.
+        assert copies == 0 or copy is None or copy > 100.0, told
+        if copies and copy is not None:
+            assert later is Outcome.APPLIED, told
+        return "unknown"
+    assert error.outcome is Outcome.NOT_APPLIED, told
+    assert copies == 0, told
+    return "not sent"
+
+
+def runs(seeds, **options):
+    counts = collections.Counter()
+    for seed in seeds:
+        fault, *seen = virtual(case(seed, **options), seed)
+        counts[judge(seed, fault, *seen, resend=options.get("on_unknown") == "resend")] += 1
+    return counts
+
+
+def test_a_cut_anywhere_leaves_one_copy_or_none_and_the_client_says_which():
+    counts = runs(range(60))
+    assert set(counts) == {"sent", "lookup", "not sent", "unknown"} or set(counts) == {"sent", "lookup", "unknown"}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_a_thousand_cuts():
+    counts = runs(range(1000, 2000))
+    print(counts)
+    assert sum(counts.values()) == 1000
+    assert counts["lookup"] > 100
+
+
+@pytest.mark.slow
+def test_resending_an_unknown_outcome_sends_at_least_once_with_one_message_id():
+    counts = runs(range(3000, 3060), on_unknown="resend")
+    assert counts["unknown"] == 0
