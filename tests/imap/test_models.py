@@ -209,6 +209,17 @@ def test_defects_tell_what_could_not_be_decoded():
     )
 
 
+def test_defects_of_the_header_are_told_wherever_it_comes_from():
+    told = ("header subject: the charset 'x-none' is unknown", "header from: octets that are neither encoded nor UTF-8")
+    bad = b"Subject: =?x-none?q?x?=\r\nFrom: \xe9 <a@x.example>\r\nX-Other: \xe9\r\n\r\n"
+    assert message(b"BODY[HEADER] {%d}\r\n%b" % (len(bad), bad)).defects == told
+    assert message(b"BODY[] {%d}\r\n%b" % (len(bad), bad)).defects[:2] == told
+    people = b'(({1}\r\n\xe9 NIL "a" "x.example") (NIL NIL "b" "x.example"))'
+    fields = b'NIL "=?x-none?q?x?=" ' + people + b" NIL NIL NIL NIL NIL NIL NIL"
+    assert message(b"ENVELOPE (" + fields + b")").defects == told
+    assert message(b"ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)").defects == ()
+
+
 def test_an_address_is_quoted_where_it_must_be():
     assert Address("", "two words", "x.example").address == '"two words"@x.example'
     assert Address("", 'a"b\\', "x.example").address == '"a\\"b\\\\"@x.example'
