@@ -5,6 +5,7 @@ import random
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import policy
 from email.message import EmailMessage
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from aiogmail import ConfigurationError, Endpoint, Gmail, Limits, TokenProvider, errors
 from aiogmail.testing import Fault, FaultProxy, GmailEmulator, run_virtual
 from tests.support.aio import run
+from tests.support.endpoint import TokenEndpoint
+from tests.support.proxy import Proxy
 from tests.support.scripted import ScriptedImap
 
 from .test_fetch import ADDRESS
@@ -312,3 +315,30 @@ def test_a_part_ends_where_the_server_has_no_more_whatever_its_structure_says(to
 
 async def token():
     return "good", datetime.now(UTC) + timedelta(hours=1)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
+def test_dovecot_hands_out_a_part_through_cuts(dovecot, address, encoding, tmp_path):
+    """Over TLS, where a cut loses what was on its way; every connection is cut after 150 kB but the last."""
+    content = octets(600_000)
+    dovecot.deliver_many(address, [letter(content, encoding=encoding).as_bytes(policy=policy.SMTP)])
+
+    async def main():
+        async with TokenEndpoint(dovecot.signer, tls=False) as endpoint, Proxy(dovecot.ports["imaps"]) as proxy:
+            for number in (150_000, 160_000, 170_000):
+                proxy.cut_after(number)
+            settings = dovecot.settings_at(imap=proxy.port, limits=Limits(buffer=100_000))
+            async with Gmail(address, endpoint.credentials(address), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                assert await inbox.save(1, tmp_path / "a.bin", "2") == 600_000
+                assert (tmp_path / "a.bin").read_bytes() == content
+                [message] = [message async for message in inbox.fetch(1, "text", "structure")]
+                assert message.text == "see attachment\r\n"
+                assert message.attachments[0].filename == "a.bin"
+                encoded = [chunk async for chunk in inbox.download(1, message.attachments[0], decode=False)]
+                assert sum(map(len, encoded)) == message.attachments[0].size
+                with pytest.raises(errors.CommandError, match="no part 7"):
+                    await anext(inbox.download(1, "7"))
+            assert proxy.accepted >= 4
+
+    run(main())
