@@ -2,8 +2,30 @@
 
 import asyncio
 import datetime as dt
+from email.message import EmailMessage
 
-from aiogmail import Gmail, GmailError, Message, Outcome, Q, Query, Settings, Timeouts, Token, TokenCache, UidSet, UserCredentials
+from aiogmail import (
+    Arrived,
+    Budget,
+    ChangeResult,
+    Cursor,
+    Gmail,
+    GmailError,
+    Label,
+    MailboxInfo,
+    Message,
+    Outcome,
+    PopMail,
+    Q,
+    Query,
+    SendResult,
+    Settings,
+    Timeouts,
+    Token,
+    TokenCache,
+    UidSet,
+    UserCredentials,
+)
 
 
 async def use() -> None:
@@ -28,6 +50,32 @@ async def use() -> None:
             except GmailError as error:
                 outcome: Outcome | None = error.outcome
                 print(error.retryable, error.connection_lost, outcome)
+
+
+async def change(gmail: Gmail, letter: EmailMessage) -> None:
+    boxes: tuple[MailboxInfo, ...] = await gmail.mailboxes(counts=True)
+    async with gmail.mailbox(boxes[0].name) as box:
+        done: ChangeResult = await box.move(Q.seen, "Work")
+        await box.add_labels(done.applied, Label.STARRED)
+        uid: int | None = await box.append(letter)
+        one: Message = await box.fetch_one(uid or 1, "text")
+        chunks: list[bytes] = [chunk async for chunk in box.download(one.uid, "1")]
+        print(one.text, b"".join(chunks))
+
+
+async def talk(gmail: Gmail, letter: EmailMessage, saved: str) -> None:
+    result: SendResult = await gmail.send(letter, settle_timeout=60.0)
+    print(result.confirmed_by)
+    async with gmail.pop3(recent=True) as pop:
+        async for mail in pop.retrieve_new(seen=set[str]()):
+            popped: PopMail = mail
+            print(popped.uidl)
+    async with gmail.watch(Cursor.from_json(saved)) as events:
+        async for event in events:
+            if isinstance(event, Arrived):
+                saved = event.cursor.to_json()
+    async for happening in gmail.events():
+        print(happening.kind, happening.when, Budget())
 
 
 if __name__ == "__main__":
