@@ -3,7 +3,26 @@
 import asyncio
 import datetime as dt
 
-from aiogmail import Gmail, GmailError, Message, Outcome, Q, Query, Settings, Timeouts, Token, TokenCache, UidSet, UserCredentials
+from aiogmail import (
+    Arrived,
+    Changed,
+    Cursor,
+    Event,
+    Gmail,
+    GmailError,
+    Gone,
+    MailboxReset,
+    Message,
+    Outcome,
+    Q,
+    Query,
+    Settings,
+    Timeouts,
+    Token,
+    TokenCache,
+    UidSet,
+    UserCredentials,
+)
 
 
 async def use() -> None:
@@ -28,6 +47,26 @@ async def use() -> None:
             except GmailError as error:
                 outcome: Outcome | None = error.outcome
                 print(error.retryable, error.connection_lost, outcome)
+
+
+async def use_watch(gmail: Gmail, saved: str) -> None:
+    async with gmail.mailbox("INBOX") as inbox, inbox.watch(Cursor.from_json(saved), poll=60.0) as watch:
+        cursor: Cursor = watch.cursor
+        async for event in watch:
+            one: Event = event
+            key: tuple[str, str, int, int, str, int] = one.key
+            match event:
+                case Arrived(uid=uid, flags=flags, labels=labels) | Changed(uid=uid, flags=flags, labels=labels):
+                    seen: bool = "\\Seen" in flags
+                    print(uid, seen, sorted(labels))
+                case Gone(uid=uid):
+                    print(uid)
+                case MailboxReset(old=old, new=new):
+                    print(old, new)
+            cursor = event.cursor
+            print(key, cursor.to_json(), watch.mailbox.name)
+    async with gmail.watch(Cursor.beginning()) as everything:
+        event = await anext(everything)
 
 
 if __name__ == "__main__":

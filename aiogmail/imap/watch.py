@@ -108,9 +108,13 @@ class Watch(AsyncIterator[Event]):
         Raises:
             GmailError: the mailbox could not be opened or looked at.
         """
-        await self._open()
-        while self._taken is None or not self._taken.uidvalidity:
-            await self._advance()
+        try:
+            await self._open()
+            while self._taken is None or not self._taken.uidvalidity:
+                await self._advance()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
