@@ -7,12 +7,16 @@ from email.message import EmailMessage
 from aiogmail import (
     Arrived,
     Budget,
+    Changed,
     ChangeResult,
     Cursor,
+    Event,
     Gmail,
     GmailError,
+    Gone,
     Label,
     MailboxInfo,
+    MailboxReset,
     Message,
     Outcome,
     PopMail,
@@ -76,6 +80,26 @@ async def talk(gmail: Gmail, letter: EmailMessage, saved: str) -> None:
                 saved = event.cursor.to_json()
     async for happening in gmail.events():
         print(happening.kind, happening.when, Budget())
+
+
+async def use_watch(gmail: Gmail, saved: str) -> None:
+    async with gmail.mailbox("INBOX") as inbox, inbox.watch(Cursor.from_json(saved), poll=60.0) as watch:
+        cursor: Cursor = watch.cursor
+        async for event in watch:
+            one: Event = event
+            key: tuple[str, str, int, int, str, int] = one.key
+            match event:
+                case Arrived(uid=uid, flags=flags, labels=labels) | Changed(uid=uid, flags=flags, labels=labels):
+                    seen: bool = "\\Seen" in flags
+                    print(uid, seen, sorted(labels))
+                case Gone(uid=uid):
+                    print(uid)
+                case MailboxReset(old=old, new=new):
+                    print(old, new)
+            cursor = event.cursor
+            print(key, cursor.to_json(), watch.mailbox.name)
+    async with gmail.watch(Cursor.beginning()) as everything:
+        event = await anext(everything)
 
 
 if __name__ == "__main__":
