@@ -54,7 +54,7 @@ class Mailbox(Changing):
         *,
         readonly: bool,
         connect: Callable[[], Awaitable[ImapSession]],
-        keep: Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]],
+        keep: Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]],
         limits: Limits,
         timeouts: Timeouts | None = None,
         account: str = "",
@@ -66,7 +66,6 @@ class Mailbox(Changing):
         self._keep = keep
         self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
-        self._keep = keep
         self._limits = limits
         self._account = account
         self._find = find
@@ -308,13 +307,14 @@ class Mailbox(Changing):
             finally:
                 self._visited.discard(other)
 
-    async def _open(self) -> ImapSession:
-        """A session with this mailbox selected.
+    async def _open(self, session: ImapSession | None = None) -> ImapSession:
+        """A session with this mailbox selected: the one that is given, or a new one.
 
         After a session that lived, SELECT and what comes behind it travel together. After a SELECT that failed it is awaited:
         then it is the opening that fails, and an outage behind the login is waited out like any other.
         """
-        session = await self._connect()
+        if session is None:
+            session = await self._connect()
         known, trusting = self._state, self._trusting
         self._trusting = False
         try:
