@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 
-from .client import Gmail, ImapClient, SendReport, SendStream, SmtpClient
+from .client import Gmail, ImapClient, Pop3Client, SendReport, SendStream, SmtpClient
 from .errors import (
     AccessDenied,
     AuthError,
@@ -55,7 +55,7 @@ from .imap.events import Arrived, Changed, Event, Gone, MailboxReset
 from .imap.fetch import FetchStream
 from .imap.labels import Label
 from .imap.mailbox import Mailbox
-from .imap.models import Address, Envelope, Message
+from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
 from .imap.uidset import UidSet
 from .imap.watch import Watch
@@ -76,6 +76,10 @@ from .oauth import (
     login,
     revoke,
 )
+from .pop3.arrivals import Arrivals
+from .pop3.download import PopDownload
+from .pop3.maildrop import Maildrop
+from .pop3.models import PopMail, PopStat
 from .ports import Effect, Outcome
 from .secret import Secret
 from .settings import Budget, Endpoint, Limits, Settings, Timeouts
@@ -89,8 +93,10 @@ __all__ = [
     "AccessDenied",
     "Address",
     "AppPassword",
+    "Arrivals",
     "Arrived",
     "AuthError",
+    "BodyPart",
     "Budget",
     "ChangeResult",
     "Changed",
@@ -111,6 +117,7 @@ __all__ = [
     "GmailError",
     "Gone",
     "GoogleAuthCredentials",
+    "Headers",
     "ImapClient",
     "KeyringTokenStore",
     "Label",
@@ -124,6 +131,7 @@ __all__ = [
     "MailboxNotFound",
     "MailboxReset",
     "MailboxState",
+    "Maildrop",
     "MemoryTokenStore",
     "Message",
     "MessageTooLarge",
@@ -132,6 +140,10 @@ __all__ = [
     "Outcome",
     "OutcomeUnknown",
     "OverQuota",
+    "Pop3Client",
+    "PopDownload",
+    "PopMail",
+    "PopStat",
     "ProtocolError",
     "Q",
     "Query",

@@ -32,6 +32,7 @@ _AGAINST = (
     ("bodies", 0.5, "imapflow"),
     ("large", 1.2, "imaplib"),
     ("huge", 1.5, "raw"),
+    ("download", 0.2, "imapflow"),
 )
 
 

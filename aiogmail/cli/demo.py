@@ -113,7 +113,7 @@ async def _read(teller: _Teller, server: GmailEmulator, account: EmulatedAccount
     twice = 0
     step = max(1, len(digests) // _STEPS)
     pause = SECONDS * step / len(digests)
-    settings = replace(server.settings, limits=Limits(buffer=_BUFFER))
+    settings = replace(server.settings, limits=Limits(buffer=_BUFFER), rotate=False)  # which would keep them from expiring
     async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox("INBOX", readonly=True) as inbox:
         teller.tell("your code", "async for message in inbox.fetch('1:*', 'raw'): …")
         async for message in inbox.fetch("1:*", "raw"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import weakref
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from aiogmail.budget import Pace
 from aiogmail.errors import Disconnected, ProtocolError, StateError
@@ -17,13 +18,16 @@ from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pop3.maildrop import Maildrop
+from aiogmail.pop3.session import Pop3Session
 from aiogmail.ports import Keeper
 from aiogmail.settings import Budget, Settings
 from aiogmail.smtp import Manners, SmtpSession
 from aiogmail.supervisor import Events, EventStream, Supervisor
 from aiogmail.supervisor.events import Throttling, wall_time
+from aiogmail.supervisor.supervisor import Session
 
-from .arguments import check_client
+from .arguments import check_client, check_recent
 from .lanes import Lanes
 from .listing import Listing
 from .outgoing import Outgoing
@@ -33,6 +37,8 @@ from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
+
+S = TypeVar("S", bound=Session)
 
 
 class Gmail(Listing, Outgoing):
@@ -67,6 +73,7 @@ class Gmail(Listing, Outgoing):
         self._events = Events()
         self._sender: Sender | None = None
         self._manners = Manners()
+        self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
         self._shared = Shared(lambda: self._keep("account")(self._imap))
 
     async def __aenter__(self) -> Self:
@@ -97,6 +104,7 @@ class Gmail(Listing, Outgoing):
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
             closing = [self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
+            closing += [maildrop.aclose(timeout) for maildrop in self._maildrops]
             if self._sender is not None:
                 closing.append(self._sender.aclose(timeout))
             await asyncio.gather(*closing)
@@ -158,6 +166,22 @@ class Gmail(Listing, Outgoing):
         self._check_open()
         return self._events.listen()
 
+    def pop3(self, recent: bool = False) -> Maildrop:
+        """The account's mail as POP3 shows it; enter it with ``async with``.
+
+        Args:
+            recent: Gmail's recent mode: the last 30 days, also what was popped before; nothing is popped by reading it.
+
+        Raises:
+            ConfigurationError: ``recent`` is no bool.
+            StateError: the account is not open.
+        """
+        self._check_open()
+        check_recent(recent)
+        maildrop = Maildrop(connect=functools.partial(self._pop3, recent), keep=self._keep_pop3, limits=self.settings.limits, recent=recent)
+        self._maildrops.add(maildrop)
+        return maildrop
+
     def _directory(self) -> Directory:
         self._check_open()
         return Directory(self._shared)
@@ -179,53 +203,45 @@ class Gmail(Listing, Outgoing):
         return mailbox
 
     def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
-        def keep(open_session: Callable[[], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
-            return Supervisor(
-                open_session,
-                name=f"{self.address} {mailbox}",
-                timeouts=self.settings.timeouts,
-                clock=self.settings.clock,
-                budget=self._budget,
-                account=self.address,
-                what=mailbox,
-                rotate=self.settings.rotate,
-                on_event=self._events.tell,
-            )
+        return functools.partial(self._supervised, mailbox)
 
-        return keep
-
-    def _outgoing(self) -> Sender:
-        self._check_open()
-        if self._sender is None:
-            settings = self.settings
-            lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
-            settler = SentSettler(self._imap, self._keep)
-            self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
-        return self._sender
-
-    def _keep_smtp(self) -> Keeper[SmtpSession]:
+    def _supervised(self, what: str, open_session: Callable[[], Awaitable[S]]) -> Supervisor[S]:
+        """What keeps a session of this account; ``what`` is a mailbox or a protocol."""
         return Supervisor(
-            self._smtp,
-            name=f"{self.address} SMTP",
+            open_session,
+            name=f"{self.address} {what}",
             timeouts=self.settings.timeouts,
             clock=self.settings.clock,
             budget=self._budget,
             account=self.address,
-            what="SMTP",
+            what=what,
             rotate=self.settings.rotate,
             on_event=self._events.tell,
         )
 
+    def _outgoing(self) -> Sender:
+        self._check_open()
+        if self._sender is None:
+            size = self.settings.limits.smtp_connections
+            settler = SentSettler(self._imap, self._keep)
+            self._sender = Sender(
+                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
+            )
+        return self._sender
+
+    def _keep_smtp(self) -> Keeper[SmtpSession]:
+        return self._supervised("SMTP", self._smtp)
+
     async def _smtp(self) -> SmtpSession:
+        return await SmtpSession.open(self.address, self._account_credentials(), self.settings, self._manners)
+
+    def _account_credentials(self) -> AccountCredentials:
         if self._tokens is None:
             raise StateError(f"{self.address}: closed")
-        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
-        return await SmtpSession.open(self.address, credentials, self.settings, self._manners)
+        return AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
 
     async def _imap(self) -> ImapSession:
-        if self._tokens is None:
-            raise StateError(f"{self.address}: closed")
-        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        credentials = self._account_credentials()
         try:
             return await ImapSession.open(
                 self.address, credentials, self.settings, eager=self._eager, pace=self._pace, on_throttled=self._throttled
@@ -237,6 +253,13 @@ class Gmail(Listing, Outgoing):
     def _throttled(self, said: str) -> None:
         gap = self._pace.gap if self._pace is not None else 0.0
         self._events.tell(Throttling(wall_time(self.settings.clock), self.address, "imap", said, pace=gap))
+
+    def _keep_pop3(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
+        return self._supervised("POP3", open_session)
+
+    async def _pop3(self, recent: bool) -> Pop3Session:
+        credentials = self._account_credentials()
+        return await Pop3Session.open(self.address, credentials, self.settings, recent=recent)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -6,7 +6,7 @@ from aiogmail.errors import ConfigurationError
 from aiogmail.oauth import Credentials, TokenCache, check_address
 from aiogmail.settings import Settings
 
-__all__ = ["check_client"]
+__all__ = ["check_client", "check_recent"]
 
 
 def check_client(address: str, credentials: Credentials, tokens: TokenCache | None, settings: Settings | None) -> Settings:
@@ -23,3 +23,13 @@ def check_client(address: str, credentials: Credentials, tokens: TokenCache | No
     if settings is not None and not isinstance(settings, Settings):
         raise ConfigurationError(f"settings: expected Settings, got {type(settings).__name__}")
     return Settings() if settings is None else settings
+
+
+def check_recent(recent: object) -> None:
+    """Whether it says which of Gmail's POP modes is meant.
+
+    Raises:
+        ConfigurationError: it is no bool.
+    """
+    if not isinstance(recent, bool):
+        raise ConfigurationError(f"recent: expected True or False, got {recent!r}")

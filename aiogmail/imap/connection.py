@@ -180,6 +180,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         log.debug("%s: %s", self.name, error)
         self.closed.set_result(error)
+        if (cut := self._parser.cut()) is not None:
+            self.queue.cut(*cut)
         self._parser.feed_eof()
         if self.transport is not None:
             # Not from within its own callback: asyncio's TLS cannot be aborted while it hands on data or an end of file.

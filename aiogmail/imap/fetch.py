@@ -60,7 +60,7 @@ class FetchStream(AsyncIterator[Message]):
         self._guess = guess
         self._items = items
         self._budget = budget
-        self._bodies = any(item.startswith("BODY") for item in items)
+        self._bodies = any(item.startswith("BODY.PEEK[") and "[HEADER" not in item for item in items)
         self._ready: list[Fetch] = []
         """The rows to hand on next, the first of them last."""
         self._batches: deque[_Batch] = deque()

@@ -52,8 +52,9 @@ class Look:
         self._counts: tuple[Any, ...] = ()
         self._flags: dict[int, frozenset[str]] | None = None
 
-    def begin(self, heard: int) -> None:
+    def begin(self, counts: tuple[Any, ...], heard: int) -> None:
         """A cursor was made of what is there; so much news had been heard by then."""
+        self._counts = counts
         self._heard = heard
 
     def renew(self) -> None:
@@ -77,7 +78,7 @@ class Look:
         else:
             status = await session.execute(status_command)
         uidvalidity = _uidvalidity(session, status)
-        counts = (uidvalidity, status.get("HIGHESTMODSEQ"), status.get("UIDNEXT"), status.get("MESSAGES"))
+        counts = _counted(status)
         if uidvalidity != cursor.uidvalidity:
             self._flags = None
             return Looked(uidvalidity)
@@ -98,26 +99,24 @@ class Look:
     async def _compare_flags(self, session: ImapSession, cursor: Cursor) -> Comparison:
         """Without CONDSTORE: every UID and all flags are asked for, and kept in memory. The first time nothing is known of the flags."""
         current = await _everything(session)
-        before, self._flags = self._flags, {}
-        changed: list[int] = []
+        before, now = self._flags, dict[int, frozenset[str]]()
         for window in current.batches(_FLAGS_AT_ONCE):
-            for uid, flags in (await _flags_of(session, window)).items():
-                if before is not None and uid in cursor.uids and before.get(uid, flags) != flags:
-                    changed.append(uid)
-                self._flags[uid] = flags
+            now.update(await _flags_of(session, window))
+        self._flags = now
+        changed = [uid for uid, flags in now.items() if uid in cursor.uids and before.get(uid, flags) != flags] if before else []
         return Comparison(0, 0, cursor.uids - current, UidSet(changed), current - cursor.uids, 0, {})
 
 
 async def baseline(session: ImapSession, look: Look, mailbox: str, account: str, name: str) -> Cursor:
     """A cursor at this moment: what is there now is known, what comes is not."""
-    counts = _Counts(mailbox, session, condstore="CONDSTORE" in session.capabilities)
-    status = await session.execute(counts)
+    command = _Counts(mailbox, session, condstore="CONDSTORE" in session.capabilities)
+    status = await session.execute(command)
     uidvalidity = _uidvalidity(session, status)
     there = await _everything(session)
     uidnext = int(status.get("UIDNEXT") or (there.last or 0) + 1)
     if there and (there.last or 0) >= uidnext:
         there &= UidSet(range(1, uidnext))  # what arrived between the two questions is news
-    look.begin(counts.news)
+    look.begin(_counted(status), command.news)
     return Cursor(account, name, uidvalidity, uidnext, int(status.get("HIGHESTMODSEQ") or 0), there)
 
 
@@ -146,6 +145,11 @@ async def _compare_changes(session: ImapSession, cursor: Cursor, changes: Change
         arrived, gone = there - cursor.uids, cursor.uids - there
     rows = {uid: _row(row) for uid, row in changes.rows.items()}
     return Comparison(highest, changes.highest, gone, known, arrived, uidnext, rows)
+
+
+def _counted(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What is another as soon as anything changed, on Gmail anything in the account."""
+    return tuple(status.get(item) for item in ("UIDVALIDITY", "HIGHESTMODSEQ", "UIDNEXT", "MESSAGES"))
 
 
 def _changes(session: ImapSession, cursor: Cursor) -> UidFetchChanged:

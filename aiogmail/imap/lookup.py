@@ -139,13 +139,13 @@ def pauses(within: float) -> Iterator[float]:
 
 
 async def _look(session: ImapSession, mark: Mark, message_id: str, size: int | None, octets: bytes | memoryview | None) -> Sighting:
-    if session.state.uidvalidity and session.state.uidvalidity != mark.uidvalidity:
+    await session.execute(Noop())  # behind a SELECT that may be on its way; and Gmail tells then of what is new, not before
+    if session.state.uidvalidity != mark.uidvalidity:
         raise MailboxChanged(
             f"{mark.mailbox}: UIDVALIDITY was {mark.uidvalidity} and is {session.state.uidvalidity}: what came since cannot be told apart",
             code="UIDVALIDITY",
             text=str(session.state.uidvalidity),
         )
-    await session.execute(Noop())  # Gmail tells of what is new then, not before
     items = ("X-GM-MSGID",) if has_gmail(session) else ()
     rows = await session.execute(RowsFrom(mark.uidnext, (*items, "RFC822.SIZE", MESSAGE_ID)))
     similar = [row for row in rows if message_id_of(row) == message_id]

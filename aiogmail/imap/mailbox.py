@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
@@ -16,13 +17,15 @@ from aiogmail.settings import Limits, Timeouts
 from .changing import Changing, Uids
 from .commands import Command, MailboxState, Noop
 from .cursor import Cursor
-from .download import Download
+from .download import Download, Progress
 from .fetch import FetchStream
-from .models import wire_items
+from .items import read_items
 from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
 from .searching import search
 from .session import ImapSession
+from .structure import BodyPart, part_number
+from .texts import TextStream
 from .uidset import UidSet
 from .watch import Watch, check_watch
 
@@ -132,8 +135,10 @@ class Mailbox(Changing):
         Args:
             uids: a :class:`UidSet`, what makes one (``5``, ``"1:3,7"``, ``[1, 2, 9]``), ``"7:*"``, or a query made by
                 :class:`Q`.
-            items: what of each message: ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
-                ``"gmail_id"``, ``"thread_id"``, ``"envelope"``, ``"structure"``, ``"raw"``. None given: flags, internal_date and size. Nothing sets \Seen.
+            items: what of each message, names in any case. ``"uid"``, ``"flags"``, ``"internal_date"``, ``"size"``, ``"modseq"``, ``"labels"``,
+                ``"gmail_id"``, ``"thread_id"``, ``"envelope"``, ``"structure"``; ``"headers"`` or single fields, ``"header:subject"``;
+                ``"text"`` and ``"html"``: the text parts without the rest; ``"part:1.2"``: one part; ``"raw"``: everything. None given:
+                flags, internal_date and size. Nothing sets \Seen.
 
         Returns:
             An async iterator of :class:`Message`, and an async context manager. UIDs that are gone are left out.
@@ -141,25 +146,55 @@ class Mailbox(Changing):
         Raises:
             ConfigurationError: UID 0, a control character, an unknown item: at once, before anything is sent.
         """
-        wire = wire_items(items)
+        read = read_items(items)
         resolve, guess = _resolution(uids)
-        return FetchStream(self._keeper, resolve, wire, budget=self._limits.buffer, guess=guess)
+        if read.texts:
+            return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
+        return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
 
-    def download(self, uid: int) -> Download:
-        r"""The octets of one message as it is on the server, in parts of twice ``Limits.buffer``. Does not set \Seen.
+    def download(self, uid: int, part: str | BodyPart | None = None, *, decode: bool = True, progress: Progress | None = None) -> Download:
+        r"""The octets of a message, or of one part of it, in windows of at most twice ``Limits.buffer``. Does not set \Seen.
 
-        For what is too large for ``fetch(uid, "raw")`` to hold: never more than two parts are in memory, and after a cut it goes on
-        at the octet where it stood.
+        For what is too large for ``fetch`` to hold: never more than two windows are in memory, and after a cut it goes on behind the last
+        octet that came.
+
+        Args:
+            uid: of the message.
+            part: the number of a part (``"2"``, ``"1.2"``) or a :class:`BodyPart`, as :attr:`Message.attachments` has them; ``None``: the
+                whole message as it is on the server.
+            decode: of a part, decode its base64 or quoted-printable; what cannot be decoded is told in ``defects``.
+            progress: called with the octets received so far and their number in all (``None``: unknown), as transferred.
 
         Returns:
-            An async iterator of ``bytes``, and an async context manager.
+            An async iterator of ``bytes``, and an async context manager, with ``received``, ``size``, ``defects`` and ``to_file(path)``.
 
         Raises:
-            ConfigurationError: no UID.
+            ConfigurationError: no UID, no part.
         """
         if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
             raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
-        return Download(self._keeper, uid, 2 * self._limits.buffer)
+        number = "" if part is None else part_number(part)
+        return Download(self._keeper, uid, 2 * self._limits.buffer, part=number, decode=decode, progress=progress)
+
+    async def save(
+        self,
+        uid: int,
+        path: str | os.PathLike[str],
+        part: str | BodyPart | None = None,
+        *,
+        decode: bool = True,
+        progress: Progress | None = None,
+    ) -> int:
+        """Download a message, or one part of it, into a file: complete, or not there at all; see :meth:`.download.Download.to_file`.
+
+        Returns:
+            The octets written.
+
+        Raises:
+            OSError: the file cannot be written.
+            GmailError: as :meth:`download`.
+        """
+        return await self.download(uid, part, decode=decode, progress=progress).to_file(path)
 
     def watch(self, cursor: Cursor | None = None, *, poll: float | None = None) -> Watch:
         """What happens in the mailbox from now on, or from a cursor on: who arrived, who is gone, whose flags or labels changed.

@@ -3,204 +3,39 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import re
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterator
+from email.message import EmailMessage
 
-from aiogmail.errors import ConfigurationError, NotFetched
+from aiogmail.errors import NotFetched
 
 from . import wire
-from .wire.envelope import read_addresses
-from .words import decode_words
+from .charsets import decode
+from .emailmessage import read_email
+from .envelope import EMPTY_ENVELOPE, Address, Envelope
+from .headers import Headers
+from .items import ITEMS, section_name, wire_items
+from .mime import Mime, body_start, header_fields, read_envelope, read_mime
+from .structure import BodyPart, body_part, part_number
+from .transfer import decode_transfer
 
-__all__ = ["ITEMS", "Address", "Envelope", "Message", "wire_items"]
+__all__ = ["ITEMS", "Address", "BodyPart", "Envelope", "Headers", "Message", "wire_items"]
 
-ITEMS = {
-    "uid": "",
-    "flags": "FLAGS",
-    "internal_date": "INTERNALDATE",
-    "size": "RFC822.SIZE",
-    "modseq": "MODSEQ",
-    "labels": "X-GM-LABELS",
-    "gmail_id": "X-GM-MSGID",
-    "thread_id": "X-GM-THRID",
-    "envelope": "ENVELOPE",
-    "structure": "BODYSTRUCTURE",
-    "raw": "BODY.PEEK[]",
-}
-"""Items of ``fetch`` → the fetch item on the wire. None of them sets \\Seen."""
-
-DEFAULT_ITEMS = ("flags", "internal_date", "size")
-
-
-def wire_items(items: tuple[str, ...]) -> tuple[str, ...]:
-    """The wire form of the items of a ``fetch``, each once, in the order of :data:`ITEMS`.
-
-    Raises:
-        ConfigurationError: an item that does not exist.
-    """
-    for item in items:
-        if not isinstance(item, str) or item not in ITEMS:
-            raise ConfigurationError(f"items: expected names out of {', '.join(ITEMS)}; got {item!r}")
-    chosen = items or DEFAULT_ITEMS
-    return tuple(wire for name, wire in ITEMS.items() if name in chosen and wire)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Somebody in an envelope.
-
-    Attributes:
-        name: the display name, decoded; ``""`` if there is none.
-        mailbox: what stands before the ``@``.
-        host: what stands behind it; ``""`` for what has none, such as the name of a group.
-    """
-
-    name: str
-    mailbox: str
-    host: str
-
-    @property
-    def address(self) -> str:
-        """``mailbox@host``, as far as there is either."""
-        return f"{self.mailbox}@{self.host}" if self.host else self.mailbox
-
-    def __str__(self) -> str:
-        return f"{self.name} <{self.address}>" if self.name else self.address
-
-
-class Envelope:
-    """The header fields that a list of messages shows (RFC 9051 section 7.5.2), decoded when they are touched.
-
-    Encoded words (RFC 2047) are decoded. Nothing in it raises, whatever the message or the server got wrong: what cannot be read is
-    ``""``, ``()`` or ``None``. Frozen.
-    """
-
-    __slots__ = ("_fields",)
-    _fields: wire.Envelope
-
-    def __init__(self, fields: wire.Envelope) -> None:
-        _set_fields(self, fields)
-
-    @property
-    def date(self) -> dt.datetime | None:
-        """The Date field, aware; ``None`` where it is missing or no date. Without a zone, or with ``-0000``, it counts as UTC."""
-        raw = self._fields.date
-        return None if raw is None else _read_date(raw)
-
-    @property
-    def subject(self) -> str:
-        """The Subject field."""
-        raw = self._fields.subject
-        return "" if raw is None else decode_words(raw)
-
-    @property
-    def from_(self) -> tuple[Address, ...]:
-        """Who wrote it."""
-        return _people(self._fields, 2)
-
-    @property
-    def sender(self) -> tuple[Address, ...]:
-        """Who sent it; the same as :attr:`from_` unless the message says otherwise."""
-        return _people(self._fields, 3)
-
-    @property
-    def reply_to(self) -> tuple[Address, ...]:
-        """Where replies go; the same as :attr:`from_` unless the message says otherwise."""
-        return _people(self._fields, 4)
-
-    @property
-    def to(self) -> tuple[Address, ...]:
-        """The To field."""
-        return _people(self._fields, 5)
-
-    @property
-    def cc(self) -> tuple[Address, ...]:
-        """The Cc field."""
-        return _people(self._fields, 6)
-
-    @property
-    def bcc(self) -> tuple[Address, ...]:
-        """The Bcc field, which is there in what one sent oneself."""
-        return _people(self._fields, 7)
-
-    @property
-    def in_reply_to(self) -> str:
-        """The In-Reply-To field as it stands: one id, or several, or on Gmail whatever stood there."""
-        raw = self._fields.in_reply_to
-        return "" if raw is None else raw.decode("utf-8", "replace").strip()
-
-    @property
-    def message_id(self) -> str:
-        """The Message-ID field, with its angle brackets."""
-        raw = self._fields.message_id
-        return "" if raw is None else raw.decode("utf-8", "replace").strip()
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"an Envelope is frozen: {name} cannot be set")
-
-    def __eq__(self, other: object) -> bool:
-        return self._fields == other._fields if isinstance(other, Envelope) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._fields)
-
-    def __repr__(self) -> str:
-        return f"Envelope(subject={self.subject!r}, from_={self.from_!r}, message_id={self.message_id!r})"
-
-
-_set_fields = Envelope.__dict__["_fields"].__set__
-_EMPTY = wire.Envelope(None, 0, ())
-_ANGLED = re.compile(rb"\s*(.*?)\s*<([^<>\s]+)>\s*", re.DOTALL)
-
-
-def _people(fields: wire.Envelope, index: int) -> tuple[Address, ...]:
-    """The addresses in a field, by its place in the envelope."""
-    key = fields.key(index)
-    return _addresses(fields.addresses(index)) if key is None else _remembered(*key)
-
-
-@functools.lru_cache(4096)
-def _remembered(text: bytes, literals: tuple[bytes, ...]) -> tuple[Address, ...]:
-    """Few people write most of the messages."""
-    return _addresses(read_addresses(text, iter(literals)))
-
-
-def _addresses(found: tuple[wire.Address, ...]) -> tuple[Address, ...]:
-    return tuple([_address(*one) for one in found if any(one)])
-
-
-def _address(name: bytes | None, _route: bytes | None, mailbox: bytes | None, host: bytes | None) -> Address:
-    if host is None and name is not None and (swapped := _ANGLED.fullmatch(name)):
-        # Gmail on headers that it does not understand: the address stands as the name, and the name as the mailbox.
-        name = swapped[1] or mailbox
-        before, _, behind = swapped[2].rpartition(b"@")
-        mailbox, host = (before, behind) if before else (behind, b"")
-    return Address(
-        decode_words(name) if name else "",
-        mailbox.decode("utf-8", "replace") if mailbox else "",
-        host.decode("utf-8", "replace") if host else "",
-    )
-
-
-def _read_date(raw: bytes) -> dt.datetime | None:
-    try:
-        date = parsedate_to_datetime(raw.decode("ascii", "replace"))
-        return date if date.tzinfo is not None else date.replace(tzinfo=dt.UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):  # all that older versions of the email package raise
-        return None
+_FIELDS = re.compile(r"BODY\[HEADER\.FIELDS \((.*)\)\]")
 
 
 class Message:
     """A message of a mailbox, with the items that were asked for; decoded when they are touched.
 
-    An item that was not asked for raises :class:`aiogmail.errors.NotFetched` with its name. Frozen: it does not change
-    when the mailbox does.
+    An item that was not asked for raises :class:`aiogmail.errors.NotFetched` with its name; what can be read out of ``raw`` needs no
+    item of its own. Whatever a message got wrong, nothing else is raised: what could not be decoded is told in :attr:`defects`. Frozen:
+    it does not change when the mailbox does.
     """
 
-    __slots__ = ("_fetch",)
+    __slots__ = ("_fetch", "_mime", "_structure")
     _fetch: wire.Fetch
+    _mime: Mime
+    _structure: BodyPart | None
 
     def __init__(self, fetch: wire.Fetch) -> None:
         _set_fetch(self, fetch)
@@ -270,19 +105,34 @@ class Message:
 
     @property
     def envelope(self) -> Envelope:
-        """Its subject, date, addresses and ids (ENVELOPE); empty where the server told none."""
+        """Its subject, date, addresses and ids (ENVELOPE); empty where the server told none. Read from :attr:`raw` where only that is there."""
         envelope = self._fetch.get("ENVELOPE", _ABSENT)
         if envelope is _ABSENT:
-            raise NotFetched("envelope")
-        return Envelope(envelope if isinstance(envelope, wire.Envelope) else _EMPTY)
+            if not self._has_raw():
+                raise NotFetched("envelope")
+            envelope = read_envelope(header_fields(self.raw)[0])
+        return Envelope(envelope if isinstance(envelope, wire.Envelope) else EMPTY_ENVELOPE)
 
     @property
-    def structure(self) -> wire.Part | None:
-        """Of what parts it is made (BODYSTRUCTURE), nothing decoded; ``None`` where the server could not tell."""
-        structure = self._fetch.get("BODYSTRUCTURE", _ABSENT)
-        if structure is _ABSENT:
-            raise NotFetched("structure")
-        return structure if isinstance(structure, wire.Part) else None
+    def structure(self) -> BodyPart | None:
+        """Of what parts it is made: a tree; ``None`` where the server could not tell (BODYSTRUCTURE), and :attr:`raw` was not fetched."""
+        try:
+            return self._structure
+        except AttributeError:
+            pass
+        told = self._fetch.get("BODYSTRUCTURE", _ABSENT)
+        if self._has_raw() or told is _ABSENT:  # the message itself knows better
+            made: BodyPart | None = body_part(self._parsed("structure").root)
+        else:
+            made = body_part(told) if isinstance(told, wire.Part) else None
+        _set_structure(self, made)
+        return made
+
+    @property
+    def parts(self) -> tuple[BodyPart, ...]:
+        """All its parts, in the order of their numbers, multiparts and the parts of attached messages among them."""
+        structure = self.structure
+        return () if structure is None else structure.parts
 
     @property
     def raw(self) -> bytes:
@@ -292,6 +142,140 @@ class Message:
             raise NotFetched("raw")
         return raw if isinstance(raw, bytes) else b""
 
+    @property
+    def headers(self) -> Headers:
+        """The fields of its header that were fetched: ``"headers"``, ``"header:NAME"`` or ``"raw"``."""
+        whole = self._fetch.get("BODY[HEADER]", _ABSENT)
+        if isinstance(whole, bytes):
+            return Headers(whole)
+        if self._has_raw():
+            return Headers(self.raw[: body_start(self.raw)])
+        for name in self._fetch.names():
+            if match := _FIELDS.fullmatch(name):
+                fields = self._fetch.get(name)
+                return Headers(fields if isinstance(fields, bytes) else b"", frozenset(match[1].lower().split()))
+        if whole is _ABSENT:
+            raise NotFetched("headers")
+        return Headers(b"")
+
+    @property
+    def text(self) -> str:
+        r"""Its text: that of the ``text/plain`` part that mail programs show, ``""`` if it has none; with its line ends, usually ``\r\n``.
+
+        Raises:
+            NotFetched: neither ``"text"`` nor ``"raw"`` nor that part was fetched.
+        """
+        return self._text("plain", "text")
+
+    @property
+    def html(self) -> str:
+        """Its text as HTML, otherwise as :attr:`text`."""
+        return self._text("html", "html")
+
+    @property
+    def attachments(self) -> tuple[BodyPart, ...]:
+        """The parts that are neither :attr:`text` nor :attr:`html`, whatever their disposition says; an attached message is one part.
+
+        Each has ``filename``, ``content_type``, ``size`` (octets as transferred) and ``number``; :meth:`content` gives what is in it, where
+        it was fetched, and ``mailbox.download(message.uid, part.number)`` fetches it.
+
+        Raises:
+            NotFetched: neither ``"structure"`` nor ``"raw"`` was fetched.
+        """
+        structure = self.structure
+        if structure is None:
+            return ()
+        shown = [structure.body("plain"), structure.body("html")]
+        return tuple(part for part in structure.leaves() if not any(part is one for one in shown))
+
+    @property
+    def email(self) -> EmailMessage:
+        """The message as the standard library reads it, with its modern policy; made anew each time. Reading it raises nothing."""
+        return read_email(self.raw)
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """What of that which was fetched could not be decoded, in words for a log; everything fetched is decoded to find out."""
+        return tuple(dict.fromkeys(self._defects()))
+
+    def content(self, part: BodyPart | str) -> bytes:
+        """What is in a part that was fetched, by itself (``"part:2"``) or with ``"raw"``: its transfer encoding decoded.
+
+        Raises:
+            NotFetched: it was not.
+            ConfigurationError: ``part`` is neither a :class:`BodyPart` nor a number.
+        """
+        number = part_number(part)
+        octets = self._octets(number)
+        if octets is None:
+            raise NotFetched(f"part:{number}")
+        found = self._find(number)
+        return octets if found is None else decode_transfer(octets, found.encoding)[0]
+
+    # -- what was fetched --------------------------------------------------------------------------------------------------
+
+    def _has_raw(self) -> bool:
+        raw = self._fetch.get("BODY[]", _ABSENT)
+        return isinstance(raw, bytes) or (raw is None and "BODYSTRUCTURE" not in self._fetch)
+
+    def _parsed(self, item: str) -> Mime:
+        """The composition of :attr:`raw`, read once."""
+        if not self._has_raw():
+            raise NotFetched(item)
+        try:
+            return self._mime
+        except AttributeError:
+            made = read_mime(self.raw)
+            _set_mime(self, made)
+            return made
+
+    def _octets(self, number: str) -> bytes | None:
+        """The octets of a part, encoded; ``None``: they were not fetched, or there is no such part."""
+        if self._has_raw():
+            return self._parsed("raw").octets(number)
+        octets = self._fetch.get(section_name(number), _ABSENT)
+        return None if octets is _ABSENT else octets if isinstance(octets, bytes) else b""
+
+    def _find(self, number: str) -> BodyPart | None:
+        structure = self.structure
+        return None if structure is None else structure.find(number)
+
+    def _text(self, subtype: str, item: str) -> str:
+        try:
+            structure = self.structure
+        except NotFetched:
+            raise NotFetched(item) from None
+        part = None if structure is None else structure.body(subtype)
+        if part is None:
+            return ""
+        octets = self._octets(part.number)
+        if octets is None:
+            raise NotFetched(item)
+        return decode(decode_transfer(octets, part.encoding)[0], part.charset)[0]
+
+    def _defects(self) -> Iterator[str]:
+        if self._has_raw():
+            yield from self._parsed("raw").defects
+        elif self._fetch.get("BODYSTRUCTURE", _ABSENT) is _ABSENT:
+            return
+        structure = self.structure
+        if structure is None:
+            yield "the server could not tell its structure"
+            return
+        for part in structure.parts:
+            yield from (f"part {part.number}: {defect}" for defect in part.defects)
+            if part.is_multipart:
+                if not part.children:
+                    yield f"part {part.number or '1'}: the server told a multipart without its parts"
+                continue
+            octets = self._octets(part.number)
+            if octets is None or part.children:
+                continue
+            decoded, wrong = decode_transfer(octets, part.encoding)
+            yield from (f"part {part.number}: {defect}" for defect in wrong)
+            if part.type == "text" and (wrong_text := decode(decoded, part.charset)[1]):
+                yield f"part {part.number}: {wrong_text}"
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Message is frozen: {name} cannot be set")
 
@@ -300,4 +284,6 @@ class Message:
 
 
 _set_fetch = Message.__dict__["_fetch"].__set__
+_set_mime = Message.__dict__["_mime"].__set__
+_set_structure = Message.__dict__["_structure"].__set__
 _ABSENT = object()

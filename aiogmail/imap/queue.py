@@ -154,6 +154,12 @@ class CommandQueue:
         else:
             self._link.fail(Disconnected(f"{self._name}: connection dropped because {pending.command.name} was cancelled on the wire"))
 
+    def cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: whoever can use the octets that came of it may have them."""
+        for pending in self._flight.values():
+            for one in (pending, *pending.riders):
+                one.command.take_cut(text, octets)
+
     def fail(self, error: GmailError) -> None:
         """The connection is gone: every command fails now, with this as the cause."""
         if self._error is not None:

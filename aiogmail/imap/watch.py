@@ -168,7 +168,6 @@ class Watch(AsyncIterator[Event]):
             # Work that fails three times makes no progress; a watch that was well a moment ago does.
             if not self._may_go_on(error):
                 raise
-        self._well = asyncio.get_running_loop().time()
 
     def _may_go_on(self, error: GmailError) -> bool:
         return error.retryable and asyncio.get_running_loop().time() - self._well < self._mailbox.timeouts.recover
@@ -208,7 +207,7 @@ class Watch(AsyncIterator[Event]):
                 await self._listen(session)
         finally:
             self._sent = session.protocol.sent
-            self._well = asyncio.get_running_loop().time()
+        self._well = asyncio.get_running_loop().time()
 
     async def _look_now(self, session: ImapSession) -> None:
         """Compare what is there with the cursor."""
@@ -258,6 +257,8 @@ class Watch(AsyncIterator[Event]):
         except asyncio.CancelledError:
             queue.cancel(idle)
             raise
+        finally:
+            self._well = loop.time()  # until now it was
         self._next_look = min(self._next_look, self._last_look + _CALM) if others else loop.time()
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import binascii
-import codecs
 import re
+
+from .charsets import decode
 
 __all__ = ["decode_words"]
 
 _WORD = re.compile(rb"=\?([A-Za-z0-9._:+\-]{1,40})(?:\*[A-Za-z0-9\-]*)?\?([BbQq])\?([^?]*)\?=")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _FOLD = re.compile(r"[\r\n]+[ \t]*")
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-8-i": "iso-8859-8", "iso-8859-6-i": "iso-8859-6"}
-"""What is meant where another is named: senders use the characters of the wider one."""
-_NO_CHARSET = ("unicode-escape", "raw-unicode-escape")  # of Python's, and warn of what they read
 
 
 def decode_words(raw: bytes) -> str:
@@ -62,11 +60,4 @@ def _octets(encoding: bytes, text: bytes) -> bytes:
 def _text(octets: bytes | bytearray, charset: bytes) -> str:
     if charset == b"utf-8":
         return octets.decode("utf-8", "replace")
-    try:
-        name = charset.decode("ascii")
-        known = codecs.lookup(_WIDER.get(name, name)).name
-        if known not in _NO_CHARSET:
-            return octets.decode(known, "replace")
-    except (LookupError, ValueError):  # unknown, or none of text: "base64" is a codec of Python's
-        pass
-    return octets.decode("utf-8", "replace")
+    return decode(octets, charset.decode("ascii"))[0]

@@ -118,7 +118,7 @@ def parameters(value: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _new_part(raw: bytes, start: int, end: int) -> Part:
+def _new_part(raw: bytes, start: int, end: int, *, in_digest: bool = False) -> Part:
     body = body_start(raw, start, end)
     part = Part(start, body, end, header_fields(raw, start, body))
     content_type = part.value(b"content-type")
@@ -127,6 +127,8 @@ def _new_part(raw: bytes, start: int, end: int) -> Part:
         if slash and name and rest:
             part.kind, part.subtype = name, rest
             part.params = parameters(content_type)
+    elif in_digest:
+        part.kind, part.subtype = b"MESSAGE", b"RFC822"  # RFC 2046 section 5.1.5
     return part
 
 
@@ -165,7 +167,8 @@ def parse(raw: bytes) -> Part:
         if depth >= MAX_DEPTH:
             continue
         if part.kind == b"MULTIPART":
-            part.children = [_new_part(raw, start, end) for start, end in _child_spans(raw, part)]
+            in_digest = part.subtype == b"DIGEST"
+            part.children = [_new_part(raw, start, end, in_digest=in_digest) for start, end in _child_spans(raw, part)]
         elif part.kind == b"MESSAGE" and part.subtype == b"RFC822" and _encoding(part) not in {b"BASE64", b"QUOTED-PRINTABLE"}:
             part.children = [_new_part(raw, part.body, part.end)]
         todo.extend((child, depth + 1) for child in part.children)

@@ -93,7 +93,7 @@ def test_bad_input_is_refused_before_any_byte_is_sent():
                 for uids in BAD_UIDS:
                     with pytest.raises(ConfigurationError):
                         inbox.fetch(uids, "flags")
-                for items in (("nothing",), ("FLAGS",), ("flags", "\r\n"), (3,), (["flags"],)):
+                for items in (("nothing",), ("FLAG",), ("flags", "\r\n"), (3,), (["flags"],)):
                     with pytest.raises(ConfigurationError, match="items"):
                         inbox.fetch(1, *items)
                 for query in ("", "ALL\r\nA1 LOGOUT", "ALL\0", 5, None):

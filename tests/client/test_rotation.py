@@ -66,7 +66,7 @@ def test_nobody_waits_for_a_session_that_is_replaced_before_its_token_ends(rotat
             assert {one.reason for one in imap} == {"logout"}
             assert most_at_once(imap) == 2
         else:
-            assert slowest > 2 * LATENCY
+            assert slowest > 1.5 * LATENCY
             assert len(expired) >= 4
             assert most_at_once(imap) == 1
 

@@ -132,6 +132,9 @@ mailbox_list_index = yes
 namespace inbox {{
   inbox = yes
   separator = /
+  mailbox Archive {{
+    special_use = \\Archive
+  }}
   mailbox Drafts {{
     special_use = \\Drafts
     auto = create

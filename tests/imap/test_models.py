@@ -42,7 +42,7 @@ def test_a_message_gives_what_was_fetched():
     assert (WHOLE.size, WHOLE.modseq, WHOLE.gmail_id, WHOLE.thread_id) == (4, 99, 18, 17)
     assert WHOLE.labels == {"\\Inbox", "Work"}
     assert WHOLE.envelope.subject == "Hi"
-    assert WHOLE.structure.subtype == "PLAIN"
+    assert WHOLE.structure.content_type == "text/plain"
     assert WHOLE.structure is WHOLE.structure
     assert WHOLE.raw == b"a\r\nb"
     assert repr(WHOLE).startswith("Message(uid=7, items=UID, X-GM-THRID")

@@ -145,3 +145,18 @@ def test_an_open_range_is_for_sending_only():
     for bad in (0, True, "5", 4294967296):
         with pytest.raises(ConfigurationError, match="uid"):
             UidsFrom(bad)
+
+
+@given(st.sets(st.integers(1, 30)), st.integers(1, 30))
+def test_one_more_and_one_less_are_what_the_operators_give(numbers, uid):
+    uids = UidSet(numbers)
+    assert uids.including(uid) == uids | UidSet(uid)
+    assert uids.excluding(uid) == uids - UidSet(uid)
+    assert len(uids.including(uid)) == len(numbers | {uid})
+    assert uids == UidSet(numbers)
+
+
+def test_what_is_no_uid_cannot_be_included():
+    with pytest.raises(ConfigurationError):
+        UidSet().including(0)
+    assert UidSet("1:3").excluding(0) == UidSet("1:3")

@@ -43,7 +43,11 @@ class Place:
         Raises:
             MailboxNotFound: the account has none, or hides it from IMAP.
         """
-        return special(await self._all(session), use).name
+        try:
+            return special(await self._all(session), use).name
+        except MailboxNotFound:
+            self.listed = None  # it may have been made since
+            return special(await self._all(session), use).name
 
     async def label(self, session: ImapSession, mailbox: str | None = None) -> str | None:
         r"""The Gmail label that a mailbox (this one by default) shows; ``None`` for All Mail."""

@@ -133,9 +133,8 @@ class Transfer(Change):
     async def _since(self, session: ImapSession) -> tuple[list[Fetch], int, bool]:
         mark = self._mark
         assert mark is not None
-        if session.state.uidvalidity != mark.uidvalidity:
+        if await _uidvalidity(session) != mark.uidvalidity:
             return [], session.state.uidvalidity, False
-        await session.execute(Noop())
         rows = await session.execute(RowsFrom(mark.uidnext, _IDENTITY))
         now = await note_on(session, mark.mailbox)
         return rows, mark.uidvalidity, {row.uid for row in rows} >= set(range(mark.uidnext, now.uidnext))
@@ -155,4 +154,5 @@ class Transfer(Change):
 
 
 async def _uidvalidity(session: ImapSession) -> int:
+    await session.execute(Noop())  # behind a SELECT that may be on its way; and Gmail tells then of what is new, not before
     return session.state.uidvalidity

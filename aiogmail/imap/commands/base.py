@@ -96,6 +96,9 @@ class Command(Generic[T]):
         """
         return 0
 
+    def take_cut(self, text: bytes, octets: bytes) -> None:
+        """The connection goes in the middle of a literal: ``text`` announces it, and ``octets`` came of it."""
+
     def forget(self) -> None:
         """Nobody waits for the result any more: what still comes is read and not kept."""
 

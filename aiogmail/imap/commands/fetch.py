@@ -11,7 +11,7 @@ from aiogmail.imap.wire.fetch import tells_all
 
 from .base import Command
 
-__all__ = ["UidFetch", "reply_name"]
+__all__ = ["UidFetch", "merged", "reply_name"]
 
 
 def reply_name(item: str) -> str:
@@ -125,7 +125,7 @@ class UidFetch(Command[UidSet]):
         """A row that does not tell all by itself: whether it has to do with what was asked for."""
         before = self._partial.pop(uid, None)
         if before is not None:
-            row = _merged(before, row)
+            row = merged(before, row)
         if self._tells_all(row):
             self.left.discard(uid)
             complete.append(row)
@@ -153,7 +153,7 @@ class UidFetch(Command[UidSet]):
         return self.small
 
 
-def _merged(first: Fetch, second: Fetch) -> Fetch:
+def merged(first: Fetch, second: Fetch) -> Fetch:
     """One row out of two responses about the same message."""
     flags = first.flags if second.flags is None else second.flags
     values = {**first.attributes, **second.attributes}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 
 from aiogmail.errors import LimitExceeded, ProtocolError
 from aiogmail.settings import Limits
@@ -25,6 +26,19 @@ _NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
+
+
+class _Shared(threading.local):
+    """One scratch buffer for all connections of a thread, that is, of an event loop.
+
+    Nothing runs between :meth:`Framer.get_buffer` and :meth:`Framer.buffer_updated`: of a thousand connections that wait, none needs its own.
+    """
+
+    def __init__(self) -> None:
+        self.scratch = memoryview(bytearray(SCRATCH))
+
+
+_shared = _Shared()
 
 
 class Framer:
@@ -51,7 +65,6 @@ class Framer:
         self._missing = 0  # and how much of it is to come
         self._room = _NOTHING  # a block where that is received, and how much of the block is
         self._filled = 0
-        self._scratch = memoryview(bytearray(SCRATCH))
         self._reserve = _NOTHING  # a block for large literals, and whether this one is in it
         self._reserve_taken = False
 
@@ -70,7 +83,7 @@ class Framer:
         if len(self._room) - self._filled < SCRATCH:
             self._end_block()
             if self._missing < SCRATCH:
-                return self._scratch
+                return _shared.scratch
             self._room = self._block()
         return self._room[self._filled :]
 
@@ -98,7 +111,7 @@ class Framer:
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
         if not self._room:
-            return self.feed(bytes(self._scratch[:count]))
+            return self.feed(bytes(_shared.scratch[:count]))
         self.received += count
         self._filled += count
         self._missing -= count
@@ -123,6 +136,12 @@ class Framer:
             self.error = error
             self.drop()
         return frames
+
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """The response that is not complete, where it stands within a literal: its text up to there, and what came of that literal."""
+        if not self._missing:
+            return None
+        return _CRLF.join(self._lines), b"".join(self._pieces)
 
     def drop(self) -> None:
         """Nothing of what is held will ever be used."""

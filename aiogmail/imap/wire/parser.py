@@ -109,6 +109,10 @@ class ResponseParser:
         self._raise_error()
         return self._deliver([], most)
 
+    def cut(self) -> tuple[bytes, bytes] | None:
+        """What came of a response that stands within a literal: its text, literals left out, and the octets of the last one."""
+        return self._framer.cut()
+
     def feed_eof(self) -> bool:
         """The connection ended. Whether that cut a response, whose bytes are dropped."""
         cut = self._framer.mid_response

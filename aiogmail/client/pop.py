@@ -1,0 +1,97 @@
+"""POP3 by itself, for those who want just that: a maildrop with its own tokens, on sessions that come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from aiogmail.errors import StateError
+from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pop3.maildrop import Maildrop
+from aiogmail.pop3.session import Pop3Session
+from aiogmail.ports import Keeper
+from aiogmail.settings import Settings
+from aiogmail.supervisor import Supervisor
+
+from .arguments import check_client, check_recent
+from .tokens import AccountCredentials
+
+__all__ = ["Pop3Client"]
+
+
+class Pop3Client(Maildrop):
+    """An account's mail as POP3 shows it: what :meth:`aiogmail.Gmail.pop3` gives, without a :class:`~aiogmail.Gmail` around it.
+
+    ::
+
+        async with Pop3Client("me@gmail.com", credentials) as pop:
+            async for mail in pop.retrieve_new(seen=uidls):
+                ...
+
+    Args:
+        address: the account's address.
+        credentials: what access tokens are made from, such as :class:`~aiogmail.UserCredentials`.
+        tokens: a cache shared with other clients; without it the client has its own.
+        settings: servers, deadlines and bounds; the default is Gmail.
+        recent: Gmail's recent mode: the last 30 days, also what was popped before.
+
+    Raises:
+        ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        credentials: Credentials,
+        *,
+        tokens: TokenCache | None = None,
+        settings: Settings | None = None,
+        recent: bool = False,
+    ) -> None:
+        self.settings = check_client(address, credentials, tokens, settings)
+        check_recent(recent)
+        self.address = address
+        self._credentials = credentials
+        self._given_tokens = tokens
+        self._tokens: TokenCache | None = None
+        super().__init__(connect=self._connect_pop3, keep=self._keep, limits=self.settings.limits, recent=recent)
+
+    async def __aenter__(self) -> Self:
+        """Open the first session; see :meth:`aiogmail.Maildrop.__aenter__`."""
+        if self._tokens is not None:
+            raise StateError(f"{self.address}: already opened once; make another Pop3Client")
+        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            await self._close_tokens()
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        finally:
+            await self._close_tokens()
+
+    async def aclose(self, timeout: float | None = None) -> None:
+        """Commit, close, and close the token cache unless that was given; see :meth:`aiogmail.Maildrop.aclose`."""
+        try:
+            await super().aclose(timeout)
+        finally:
+            await self._close_tokens()
+
+    async def _close_tokens(self) -> None:
+        if self._tokens is not None and self._given_tokens is None:
+            await self._tokens.aclose()
+
+    def _keep(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
+        return Supervisor(open_session, name=f"{self.address} POP3", timeouts=self.settings.timeouts)
+
+    async def _connect_pop3(self) -> Pop3Session:
+        assert self._tokens is not None
+        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        return await Pop3Session.open(self.address, credentials, self.settings, recent=self._recent)
+
+    def __repr__(self) -> str:
+        return f"Pop3Client({self.address!r})"
