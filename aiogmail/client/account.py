@@ -76,8 +76,8 @@ class Gmail(Listing, Outgoing):
         supervise = functools.partial(self._supervised, "imap", turn=Turn(), reopens=reopens)
         self._pool = Pool(self._imap, supervise, most=self.settings.limits.connections, timeouts=self.settings.timeouts)
         self._sender: Sender | None = None
-        self._manners = Manners()
         self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
+        self._manners = Manners()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -237,18 +237,18 @@ class Gmail(Listing, Outgoing):
     def _outgoing(self) -> Sender:
         self._check_open()
         if self._sender is None:
-            size = self.settings.limits.smtp_connections
+            settings = self.settings
+            lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
             settler = SentSettler(self._keep)
-            self._sender = Sender(
-                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
-            )
+            self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
         return self._sender
 
     def _keep_smtp(self) -> Keeper[SmtpSession]:
         return self._supervised("SMTP", self._smtp)
 
     async def _smtp(self) -> SmtpSession:
-        return await SmtpSession.open(self.address, self._account_credentials(), self.settings, self._manners)
+        credentials = self._account_credentials()
+        return await SmtpSession.open(self.address, credentials, self.settings, self._manners)
 
     def _account_credentials(self) -> AccountCredentials:
         if self._tokens is None:

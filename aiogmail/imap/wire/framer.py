@@ -32,6 +32,8 @@ _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
 _ROW = re.compile(rb"\* [0-9]{1,20}+ [^\r{]{0,1000}+\{([0-9]{1,9}+)\}\r\n")
 """Data, not a status, with a literal at its end and no brace before."""
+_SIZES = {b"{%d}" % size: size for size in range(1024)}
+"""Header fields are short."""
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
 
 
@@ -230,9 +232,7 @@ class Framer:
         room = self._row_limit - self._lines_size - self._literals_size
         while (end := data.find(_CRLF, position)) >= 0:
             line = data[position:end]
-            brace = line.rfind(b"{") if line[-1:] == b"}" else -1
-            digits = line[brace + 1 : -1]
-            if brace < 0 or not digits.isdigit():
+            if line[-1:] != b"}":
                 if room < len(line):
                     break
                 lines.append(line)
@@ -240,9 +240,9 @@ class Framer:
                 self._lines, self._lines_size = [], 0
                 self._literals, self._literals_size = [], 0
                 return end + 2
-            if len(digits) > 9:
+            size = _SIZES.get(line[line.rfind(b"{") :], -1)
+            if size < 0:
                 break
-            size = int(digits)
             begin = end + 2
             end = begin + size
             room -= end - position + _LITERAL_OVERHEAD
