@@ -10,7 +10,7 @@ from aiogmail import ConnectFailed, Gmail, Limits, MailboxChanged, MailboxNotFou
 from aiogmail.imap.commands import Noop
 from aiogmail.imap.commands.idle import Idle
 from aiogmail.ports import Effect
-from aiogmail.testing import Behaviour, GmailEmulator, run_virtual
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, run_virtual
 
 ADDRESS = "me@gmail.com"
 NAMES = [f"Label{number}" for number in range(8)]
@@ -373,6 +373,20 @@ def test_work_that_needs_no_mailbox_runs_on_any_connection():
         assert await working == "done"
 
     pooled(test, connections=2)
+
+
+def test_work_that_needs_no_mailbox_goes_on_where_the_mailbox_beside_it_was_renumbered():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        await gmail.mailboxes()
+        fault = Fault("close", "LIST", call=lambda: account.change_uidvalidity(NAMES[0]))
+        server.faults.add(fault)
+        assert {info.name for info in await gmail.mailboxes()} >= set(NAMES)
+        assert server.faults.hit == [fault]
+        with pytest.raises(MailboxChanged):
+            await boxes[NAMES[0]].noop()
+
+    pooled(test)
 
 
 def test_a_mailbox_whose_uids_are_void_says_so_without_spending_connections():
