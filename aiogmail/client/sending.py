@@ -25,7 +25,7 @@ OnUnknown = Literal["raise", "resend"]
 
 MAX_RECIPIENTS = 100
 _LARGE = 256 * 1024
-_MEASURED_AT_ONCE = 8
+_MEASURED_AT_ONCE = 2
 _MAX_RESENDS = 3
 
 
