@@ -255,13 +255,14 @@ async def test_a_part_that_fails_behind_one_that_was_taken_is_told_as_refused(gm
 
 @on_gmail()
 async def test_a_part_whose_reply_is_lost_cannot_be_looked_up_behind_another(gmail, me, server):
-    many = [f"u{number}@example.org" for number in range(150)]
+    many = [f"u{number}@example.org" for number in range(200)]
     server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request", skip=1))
     with pytest.raises(OutcomeUnknown) as caught:
         await gmail.send(mail(), recipients=many, split=True)
     assert "another part" in caught.value.evidence["lookup"]
     assert caught.value.evidence["unknown"].split(", ") == many[100:]
     assert caught.value.evidence["accepted"].split(", ") == many[:100]
+    assert caught.value.evidence["not tried"] == ""
     assert [len(one.recipients) for one in me.ledger.submissions] == [100]
 
 
