@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from aiogmail.budget import Pace
-from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError
 from aiogmail.imap.cursor import Cursor
 from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pool import Pool, reopens
 from aiogmail.pop3.maildrop import Maildrop
 from aiogmail.pop3.session import Pop3Session
 from aiogmail.ports import Keeper
@@ -25,6 +26,8 @@ from aiogmail.settings import Budget, Settings
 from aiogmail.smtp import Manners, SmtpSession
 from aiogmail.supervisor import Events, EventStream, Supervisor
 from aiogmail.supervisor.events import Throttling, wall_time
+from aiogmail.supervisor.opening import Turn
+from aiogmail.supervisor.policy import may_reopen
 from aiogmail.supervisor.supervisor import Session
 
 from .arguments import check_client, check_recent
@@ -33,7 +36,6 @@ from .listing import Listing
 from .outgoing import Outgoing
 from .sending import Sender
 from .sent import SentSettler
-from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
@@ -71,10 +73,11 @@ class Gmail(Listing, Outgoing):
         self._budget = self.settings.budget or Budget()
         self._pace: Pace | None = None
         self._events = Events()
+        supervise = functools.partial(self._supervised, "imap", turn=Turn(), reopens=reopens)
+        self._pool = Pool(self._imap, supervise, most=self.settings.limits.connections, timeouts=self.settings.timeouts)
         self._sender: Sender | None = None
-        self._manners = Manners()
         self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
-        self._shared = Shared(lambda: self._keep("account")(self._imap))
+        self._manners = Manners()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -103,12 +106,13 @@ class Gmail(Listing, Outgoing):
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            closing = [self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
+            closing = [*(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
             closing += [maildrop.aclose(timeout) for maildrop in self._maildrops]
             if self._sender is not None:
                 closing.append(self._sender.aclose(timeout))
             await asyncio.gather(*closing)
         finally:
+            await self._pool.aclose(timeout)
             ended.set_result(None)
             self._events.end()
             tokens, self._tokens = self._tokens, None
@@ -184,7 +188,7 @@ class Gmail(Listing, Outgoing):
 
     def _directory(self) -> Directory:
         self._check_open()
-        return Directory(self._shared)
+        return Directory(self._pool)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
@@ -202,38 +206,49 @@ class Gmail(Listing, Outgoing):
         self._mailboxes.add(mailbox)
         return mailbox
 
-    def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
-        return functools.partial(self._supervised, mailbox)
+    def _keep(self, mailbox: str) -> Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]]:
+        def keep(prepare: Callable[[ImapSession], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
+            return self._pool.lease(mailbox, prepare)
 
-    def _supervised(self, what: str, open_session: Callable[[], Awaitable[S]]) -> Supervisor[S]:
+        return keep
+
+    def _supervised(
+        self,
+        what: str,
+        open_session: Callable[[], Awaitable[S]],
+        turn: Turn | None = None,
+        reopens: Callable[[GmailError], bool] = may_reopen,
+    ) -> Supervisor[S]:
         """What keeps a session of this account; ``what`` is a mailbox or a protocol."""
         return Supervisor(
             open_session,
-            name=f"{self.address} {what}",
+            name=self.address,
             timeouts=self.settings.timeouts,
             clock=self.settings.clock,
             budget=self._budget,
             account=self.address,
             what=what,
             rotate=self.settings.rotate,
+            turn=turn,
+            reopens=reopens,
             on_event=self._events.tell,
         )
 
     def _outgoing(self) -> Sender:
         self._check_open()
         if self._sender is None:
-            size = self.settings.limits.smtp_connections
-            settler = SentSettler(self._imap, self._keep)
-            self._sender = Sender(
-                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
-            )
+            settings = self.settings
+            lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
+            settler = SentSettler(self._keep)
+            self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
         return self._sender
 
     def _keep_smtp(self) -> Keeper[SmtpSession]:
         return self._supervised("SMTP", self._smtp)
 
     async def _smtp(self) -> SmtpSession:
-        return await SmtpSession.open(self.address, self._account_credentials(), self.settings, self._manners)
+        credentials = self._account_credentials()
+        return await SmtpSession.open(self.address, credentials, self.settings, self._manners)
 
     def _account_credentials(self) -> AccountCredentials:
         if self._tokens is None:
