@@ -49,6 +49,11 @@ async def use() -> None:
                     flags: frozenset[str] = one.flags
                     raw: bytes = one.raw
                     print(one.uid, flags, len(raw), exists, expires)
+            sent: SendResult = await gmail.send(b"To: you@example.org\r\n\r\nhello", recipients=["you@example.org"], settle_timeout=60.0)
+            async for report in gmail.send_many([b"To: you@example.org\r\n\r\nhello"], ordered=True):
+                result: SendResult = report.unwrap()
+                known: Outcome = await gmail.resolve(result.message_id)
+                print(sent.accepted, sent.refused, known)
             try:
                 await inbox.noop()
             except GmailError as error:
