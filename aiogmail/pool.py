@@ -66,16 +66,18 @@ class Connection:
     async def open(self) -> ImapSession:
         """A session, with the owner's mailbox selected: what the supervisor opens, also after a loss and before an expiry."""
         session = await self._connect()
-        if self.owner is None or self.owner.closed:
+        owner = self.owner
+        if owner is None or owner.closed:
             return session
         try:
-            await self.owner.selected_on(session)
+            await owner.selected_on(session)
         except (MailboxNotFound, MailboxChanged):
             session.abort()
-            if not self.owner.opened:
+            if not owner.opened:
                 raise
             # The owner will be told when it asks; the connection serves others.
-            self.owner = None
+            if self.owner is owner and not self.users:
+                self.owner = None
             return await self._connect()
         except BaseException:
             session.abort()
