@@ -554,7 +554,7 @@ def test_a_selection_leaves_and_drops_the_connection_it_is_on():
     pooled(test)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 60))])
 def test_whatever_happens_no_mailbox_reads_anothers_messages(seed):
     """Fetches, searches, IDLE, losses, cancellations and new arrivals at random, on one, two or three connections."""
 
