@@ -91,6 +91,10 @@ class Connection:
         if session is not None and isinstance(session.selection, Selection) and session.selection.owner is lease:
             session.selection.end(lease.is_closed())
 
+    def is_down(self) -> bool:
+        """Whether it was lost, and is being opened again."""
+        return not self.fresh and self.supervisor.session is None
+
     def is_idling(self) -> bool:
         """Whether it would give way."""
         session = self.supervisor.session
@@ -173,7 +177,7 @@ class Pool:
         """Run work that needs no mailbox, on whatever connection there is; see :meth:`aiogmail.ports.Runner.run`."""
         if self._closed:
             raise StateError("the account is closed")
-        connection = min(self._connections, key=lambda one: (one.users > 0, one.guests, one.used), default=None)
+        connection = min(self._connections, key=lambda one: (one.is_down(), one.users > 0, one.guests, one.used), default=None)
         if connection is None:
             connection = self._make(None)
             await self._open(connection)
@@ -264,7 +268,7 @@ class Pool:
             if not free and self._may_grow():
                 return None
             idle = free or [one for one in self._connections if not one.users]
-            own = min(idle, key=lambda one: one.used, default=None)
+            own = min(idle, key=lambda one: (one.is_down(), one.used), default=None)
         if own is None:
             return None
         own.owner = lease
