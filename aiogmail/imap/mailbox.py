@@ -26,6 +26,7 @@ from .searching import search
 from .session import ImapSession
 from .structure import BodyPart, part_number
 from .texts import TextStream
+from .threads import ThreadStream
 from .uidset import UidSet
 from .watch import Watch, check_watch
 
@@ -150,6 +151,34 @@ class Mailbox(Changing):
         if read.texts:
             return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
         return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
+
+    def thread(self, thread_id: int, *items: str) -> FetchStream:
+        """The messages of a Gmail thread that are in this mailbox, ascending; in "All Mail" that is all of it.
+
+        Args:
+            thread_id: X-GM-THRID, as :attr:`Message.thread_id` tells it.
+            items: as for :meth:`fetch`.
+
+        Raises:
+            ConfigurationError: no such number, an unknown item.
+        """
+        return self.fetch(Q.thread(thread_id), *items)
+
+    def threads(self, uids: UidSet | str | int | Iterable[int] | Query = Q.all, *items: str) -> ThreadStream:
+        """The messages of a set of UIDs or of a search, grouped by thread (X-GM-THRID), in the order of the threads' first messages.
+
+        Args:
+            uids: as for :meth:`fetch`.
+            items: as for :meth:`fetch`, but without bodies and texts.
+
+        Returns:
+            An async iterator of :class:`Thread`, and an async context manager.
+
+        Raises:
+            ConfigurationError: as :meth:`fetch`, or an item that holds bodies.
+        """
+        resolve, _ = _resolution(uids)
+        return ThreadStream(self._keeper, resolve, read_items(items), budget=self._limits.buffer)
 
     def download(self, uid: int, part: str | BodyPart | None = None, *, decode: bool = True, progress: Progress | None = None) -> Download:
         r"""The octets of a message, or of one part of it, in windows of at most twice ``Limits.buffer``. Does not set \Seen.

@@ -50,7 +50,10 @@ class Life:
                 stream = gmail.events()
                 async with inbox.watch() as watch:
                     watching = asyncio.create_task(self.watch(watch))
-                    others = [asyncio.create_task(work(inbox)) for work in (self.arrivals, self.reading, self.writing, self.trouble, self.knocking)]
+                    others = [
+                        asyncio.create_task(work(inbox))
+                        for work in (self.arrivals, self.reading, self.writing, self.trouble, self.knocking)
+                    ]
                     await asyncio.sleep(self.seconds)
                     for task in others:
                         task.cancel()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import copy
 import imaplib
 import random
 import re
@@ -85,7 +84,7 @@ class Consumer:
         self._task = asyncio.create_task(self._run())
 
     async def _run(self):
-        memory = self.live = copy.deepcopy(self.saved)
+        memory = self.live = self.saved.copy()
         async with self._gmail.mailbox("INBOX") as inbox, inbox.watch(Cursor.from_json(memory.cursor)) as watch:
             async for event in watch:
                 memory.uidvalidity = memory.uidvalidity or event.uidvalidity
@@ -93,7 +92,7 @@ class Consumer:
                 memory.cursor = event.cursor.to_json()
                 self.told += 1
                 if self.told % 3:
-                    self.saved = copy.deepcopy(memory)
+                    self.saved = memory.copy()
 
     async def stop(self):
         self._task.cancel()

@@ -85,7 +85,9 @@ async def one_change(chance, box, model, numbers, fresh):
             del numbers[uid]
 
 
-@pytest.mark.parametrize("seed", graded(range(60), range(3)))
+@pytest.mark.parametrize(
+    "seed", [*graded(range(60), range(3)), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(60, 400))]
+)
 def test_whatever_goes_wrong_the_account_is_as_it_was_meant_to_be(seed):
     chance = random.Random(seed)
 

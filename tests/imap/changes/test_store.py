@@ -215,6 +215,27 @@ def test_marking_as_deleted_takes_out_of_the_mailbox_at_once(fault):
     in_world(test)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["two words", 'with "quotes"', "[x] (y)", "a & b", "&AOk-", "Straße/日本/x", "NIL", "50% *", "back\\slash", "+plus", "{5}", "x" * 200],
+)
+@pytest.mark.parametrize("cut", graded([False, True], (1,)))
+def test_odd_names_of_labels_arrive_as_they_are(name, cut):
+    async def test(server, account, box):
+        if cut:
+            server.faults.add(Fault("close", "UID STORE", point="reply", byte=0))
+        assert str((await box.add_labels("1:2", name, "Other")).applied) == "1:2"
+        assert account.messages[0].labels == {"\\Inbox", name, "Other"}
+        assert [row.labels async for row in box.fetch(1, "labels")] == [{name, "Other"}]
+        if cut:
+            server.faults.add(Fault("close", "UID MOVE", point="reply", byte=0))
+        assert str((await box.move(1, name)).applied) == "1"
+        assert str((await box.remove_labels(2, name)).applied) == "2"
+        assert account.messages[1].labels == {"\\Inbox", "Other"}
+
+    in_world(test)
+
+
 def test_what_the_server_says_ok_to_and_does_not_do_is_told():
     async def test(server, account, box):
         server.faults.add(Fault("answer", "UID STORE", text="OK Success"))

@@ -2,10 +2,11 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
-from aiogmail import ConfigurationError, MailboxNotFound, Outcome, OutcomeUnknown, Q, errors
+from aiogmail import ConfigurationError, Limits, MailboxNotFound, Outcome, OutcomeUnknown, Q, errors
 from aiogmail.testing import Fault
 
 from .test_store import ids
@@ -245,6 +246,22 @@ def test_a_copy_that_was_there_before_is_found_too():
         await test(server, account, box)
 
     in_world(prepared)
+
+
+@pytest.mark.parametrize("fault", graded(CUTS, (2,), ids(CUTS)))
+def test_with_a_single_connection_a_look_elsewhere_waits_for_nobody(fault):
+    async def test(server, account, box, gmail):
+        account.labels.create("Work", account.behaviour)
+        server.faults.add(fault)
+        assert str((await box.move("1:3", "Work")).applied) == "1:3"
+        assert str((await box.copy("4", "Work")).applied) == "4"
+        assert len(await gmail.mailboxes()) > 5
+        async for message in box.fetch("1:*", "flags"):
+            await box.move(message.uid, "Work")
+        assert account.inbox.order == []
+        assert asyncio.get_running_loop().time() < 200
+
+    in_world(test, settings=lambda settings: replace(settings, limits=Limits(connections=1)))
 
 
 def test_a_letter_that_comes_in_meanwhile_is_not_touched():
