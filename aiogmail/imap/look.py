@@ -29,6 +29,7 @@ _MOST_ARRIVED = 16 * WINDOW
 """Arrivals told by one comparison. The rest is for the next, so that a cursor within need not list many changes made meanwhile."""
 _FLAGS_AT_ONCE = 4096
 _FEW = 1000
+_RECENT = frozenset({"\\Recent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ class Look:
         """Compare the mailbox with a cursor."""
         condstore = "CONDSTORE" in session.capabilities
         hinted = self.is_hinted(session)
-        if not hinted:
-            await session.execute(Noop())  # an occasion to tell what is new: some servers show it no sooner
+        if "IDLE" not in session.capabilities:
+            await session.execute(Noop())  # an occasion to tell what is new: some servers show it, or count it, no sooner
         changes: ChangedMessages | None = None
         status_command = _Counts(mailbox, session, condstore=condstore)
         if hinted and condstore and cursor.uids:
@@ -85,6 +86,8 @@ class Look:
         if changes is None and condstore and counts == self._counts and not self.is_incomplete:
             self._heard = status_command.news
             return Looked(uidvalidity)
+        if not hinted:
+            await session.execute(Noop())  # as above: what is counted may not be shown yet
         if not condstore:
             found = await self._compare_flags(session, cursor)
         else:
@@ -164,7 +167,7 @@ async def _flags_of(session: ImapSession, uids: UidSet) -> dict[int, frozenset[s
     found: dict[int, frozenset[str]] = {}
 
     def take(rows: list[Fetch]) -> None:
-        found.update((row.uid, row.flags or frozenset()) for row in rows if row.uid is not None)
+        found.update((row.uid, _lasting(row.flags)) for row in rows if row.uid is not None)
 
     await session.execute(UidFetch(uids, ("FLAGS",), take))
     return found
@@ -219,11 +222,18 @@ def _items(session: ImapSession) -> Sequence[str]:
     return items
 
 
+def _lasting(flags: frozenset[str] | None) -> frozenset[str]:
+    r"""Those that are the message's: ``\Recent`` is a session's (RFC 3501 section 2.3.2)."""
+    if flags is None:
+        return frozenset()
+    return flags - _RECENT if flags >= _RECENT else flags
+
+
 def _row(row: Fetch) -> Row:
     labels = row.get("X-GM-LABELS")
     return Row(
         row.number("MODSEQ") or 0,
-        row.flags or frozenset(),
+        _lasting(row.flags),
         labels if isinstance(labels, frozenset) else frozenset(),
         row.number("X-GM-MSGID"),
         row.number("X-GM-THRID"),

@@ -44,7 +44,6 @@ class UidFetch(Command[UidSet]):
 
     name = "UID FETCH"
     bulk = True
-    patient = True
     concurrent = True
 
     def __init__(self, uids: UidSet, items: Sequence[str], on_rows: Callable[[list[Fetch]], None], *, small: bool = True) -> None:
@@ -95,7 +94,11 @@ class UidFetch(Command[UidSet]):
         return bool(mine & theirs)
 
     def fits(self, response: Response) -> bool:
-        return isinstance(response, Fetch) and response.uid in self.left and self._wanted == frozenset(response.names()) - {"UID"}
+        if not isinstance(response, Fetch) or response.uid not in self.left:
+            return False
+        told = frozenset(response.names()) - {"UID"}
+        # MODSEQ comes uninvited with every row once CONDSTORE is enabled (RFC 7162 section 3.2).
+        return self._wanted in (told, told - {"MODSEQ"})
 
     def take(self, response: Response) -> bool:
         return self.take_run((response,), 0) == 1
