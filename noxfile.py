@@ -30,7 +30,19 @@ PURE = (  # covered wholly: no I/O, so nothing stands in the way
     "aiogmail/errors.py",
     "aiogmail/sasl.py",
     "aiogmail/secret.py",
+    "aiogmail/imap/charsets.py",
+    "aiogmail/imap/cursor.py",
+    "aiogmail/imap/envelope.py",
+    "aiogmail/imap/events.py",
+    "aiogmail/imap/headers.py",
+    "aiogmail/imap/items.py",
+    "aiogmail/imap/mime.py",
     "aiogmail/imap/models.py",
+    "aiogmail/imap/params.py",
+    "aiogmail/imap/plan.py",
+    "aiogmail/imap/structure.py",
+    "aiogmail/imap/transfer.py",
+    "aiogmail/imap/words.py",
     "aiogmail/imap/query.py",
     "aiogmail/imap/uidset.py",
     "aiogmail/imap/labels.py",
@@ -39,6 +51,7 @@ PURE = (  # covered wholly: no I/O, so nothing stands in the way
     "aiogmail/pop3/models.py",
     "aiogmail/pop3/wire.py",
     "aiogmail/smtp/models.py",
+    "aiogmail/smtp/wire.py",
     "aiogmail/supervisor/backoff.py",
     "aiogmail/supervisor/policy.py",
     "aiogmail/supervisor/states.py",
@@ -282,7 +295,7 @@ def fuzz(session: nox.Session) -> None:
     _install(session, "test")
     session.install("atheris>=2.3")
     seconds = os.environ.get("AIOGMAIL_FUZZ_SECONDS", "1200")
-    for target in ("imap_feed", "encoder", "pop_multiline"):
+    for target in ("imap_feed", "encoder", "pop_multiline", "smtp_reply"):
         folder = Path(session.create_tmp()) / target
         folder.mkdir(exist_ok=True)
         seeds = [str(ROOT / "tests" / "imap" / "wire" / "corpus")] if target == "imap_feed" else []

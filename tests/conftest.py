@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", default="1/1", metavar="K/N", help="only every Nth test file, from the Kth on, by a hash of its name")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def _take_part(config: pytest.Config, items: list[pytest.Item]) -> None:
     part, parts = map(int, config.getoption("--part").split("/"))
     chosen = [item for item in items if zlib.crc32(item.nodeid.partition("::")[0].encode()) % parts == part - 1]
     if len(chosen) < len(items):
@@ -148,7 +148,8 @@ def address() -> str:
     return f"user{next(_numbers)}.{worker}@example.org"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _take_part(config, items)
     for item in items:
         if {"dovecot", "real_servers"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("real")
