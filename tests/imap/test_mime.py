@@ -88,7 +88,7 @@ def test_people_within_are_read_however_they_are_written():
 
 
 def test_what_the_email_package_cannot_read_is_nobody(monkeypatch):
-    def broken(values):
+    def broken(values, **strict):
         raise IndexError("a mistake of the parser's")
 
     monkeypatch.setattr("aiogmail.imap.mime.getaddresses", broken)
