@@ -57,6 +57,7 @@ from .imap.labels import Label
 from .imap.mailbox import Mailbox
 from .imap.models import Address, BodyPart, Envelope, Headers, Message
 from .imap.query import Q, Query
+from .imap.threads import Thread, ThreadStream
 from .imap.uidset import UidSet
 from .imap.watch import Watch
 from .oauth import (
@@ -160,6 +161,8 @@ __all__ = [
     "Settings",
     "SmtpClient",
     "StateError",
+    "Thread",
+    "ThreadStream",
     "Throttled",
     "TimedOut",
     "Timeouts",

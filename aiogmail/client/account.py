@@ -6,35 +6,36 @@ import asyncio
 import functools
 import os
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from email.message import Message
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
 from aiogmail.budget import Pace
-from aiogmail.errors import Disconnected, ProtocolError, StateError
+from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError
 from aiogmail.imap.cursor import Cursor
 from aiogmail.imap.directory import Directory
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.pool import Pool, reopens
 from aiogmail.pop3.maildrop import Maildrop
 from aiogmail.pop3.session import Pop3Session
-from aiogmail.ports import Keeper, Outcome
+from aiogmail.ports import Keeper
 from aiogmail.settings import Budget, Settings
-from aiogmail.smtp import SendResult, SmtpSession
+from aiogmail.smtp import Manners, SmtpSession
 from aiogmail.supervisor import Events, EventStream, Supervisor
 from aiogmail.supervisor.events import Throttling, wall_time
+from aiogmail.supervisor.opening import Turn
+from aiogmail.supervisor.policy import may_reopen
 from aiogmail.supervisor.supervisor import Session
 
 from .arguments import check_client, check_recent
 from .lanes import Lanes
 from .listing import Listing
-from .outbox import SendStream
-from .sending import OnUnknown, Options, Sender
+from .outgoing import Outgoing
+from .sending import Sender
 from .sent import SentSettler
-from .shared import Shared
 from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
@@ -42,7 +43,7 @@ __all__ = ["Gmail"]
 S = TypeVar("S", bound=Session)
 
 
-class Gmail(Listing):
+class Gmail(Listing, Outgoing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -72,9 +73,11 @@ class Gmail(Listing):
         self._budget = self.settings.budget or Budget()
         self._pace: Pace | None = None
         self._events = Events()
+        supervise = functools.partial(self._supervised, "imap", turn=Turn(), reopens=reopens)
+        self._pool = Pool(self._imap, supervise, most=self.settings.limits.connections, timeouts=self.settings.timeouts)
         self._sender: Sender | None = None
         self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
-        self._shared = Shared(lambda: self._keep("account")(self._imap))
+        self._manners = Manners()
 
     async def __aenter__(self) -> Self:
         """Make it ready. Connections are opened by what needs them."""
@@ -103,12 +106,13 @@ class Gmail(Listing):
         self._closed = True  # nothing new is begun; what runs may still reconnect
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            closing = [self._shared.aclose(timeout), *(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
+            closing = [*(mailbox.aclose(timeout) for mailbox in self._mailboxes)]
             closing += [maildrop.aclose(timeout) for maildrop in self._maildrops]
             if self._sender is not None:
                 closing.append(self._sender.aclose(timeout))
             await asyncio.gather(*closing)
         finally:
+            await self._pool.aclose(timeout)
             ended.set_result(None)
             self._events.end()
             tokens, self._tokens = self._tokens, None
@@ -166,90 +170,6 @@ class Gmail(Listing):
         self._check_open()
         return self._events.listen()
 
-    async def send(
-        self,
-        message: Message | bytes,
-        *,
-        recipients: Iterable[str] | str | None = None,
-        sender: str | None = None,
-        split: bool = False,
-        settle_timeout: float = 120.0,
-        on_unknown: OnUnknown = "raise",
-    ) -> SendResult:
-        """Send a message by SMTP: at most once, with a truthful outcome.
-
-        A failure before the message's last octet is repaired on another connection. If the server's reply behind it is lost, nobody can
-        know at once whether it took the message (RFC 1047): then the Sent mailbox is looked into over IMAP. A copy found there makes
-        ``confirmed_by="lookup"``; without one :class:`~aiogmail.OutcomeUnknown` says so truthfully, and nothing was sent twice. With
-        ``on_unknown="resend"`` the message is then given to the server again, with the same Message-ID: it is sent at least once, and Gmail
-        shows its users one copy where others may see two.
-
-        Args:
-            message: an ``EmailMessage``, an ``email.message.Message``, or its octets; a large one is best given as ``bytes``. It is not
-                changed: Bcc is taken out, Date and Message-ID put in where they are missing, on the way.
-            recipients: to whom, each address by itself; default: whom To, Cc and Bcc name, or the Resent- fields. An address that
-                cannot be read is refused by name, and nothing is sent.
-            sender: the envelope's sender; default: the account.
-            split: send to more than 100 recipients, which is the most that Gmail takes, in several messages.
-            settle_timeout: seconds to look for a message whose reply was lost; 0: one look.
-            on_unknown: ``"raise"``, or ``"resend"``.
-
-        Raises:
-            ConfigurationError: an argument or the message is wrong; the message says which. Nothing was sent.
-            RecipientsRefused: the server accepted none of them.
-            SendingLimitReached: the account's daily limit; ``retry_after`` says when to try again, in seconds.
-            MessageTooLarge, Throttled, Unavailable, CommandError: the server did not take it.
-            OutcomeUnknown: it was handed over, its reply was lost, and it is not in Sent (yet). :meth:`resolve` asks again.
-            TransportError, AuthError: no connection, or no login, within ``Timeouts.recover``.
-
-        Every error carries ``outcome`` and ``stage``. Cancelled before the message's last octet it was not sent; behind that nobody knows.
-        """
-        return await self._outgoing().send(message, Options(recipients, sender, split, settle_timeout, on_unknown))
-
-    def send_many(
-        self,
-        messages: Iterable[Message | bytes] | AsyncIterable[Message | bytes],
-        *,
-        ordered: bool = False,
-        concurrency: int | None = None,
-        settle_timeout: float = 120.0,
-        on_unknown: OnUnknown = "raise",
-    ) -> SendStream:
-        """Send many messages, and report each as it becomes known.
-
-        Args:
-            messages: what :meth:`send` takes; asked for one by one, as there is room.
-            ordered: report them in their order; by default as they come. What Gmail takes first is not fixed either way.
-            concurrency: how many are under way at most; default: two for each of ``Limits.smtp_connections``.
-            settle_timeout: see :meth:`send`.
-            on_unknown: see :meth:`send`.
-
-        Returns:
-            An async iterator of :class:`~aiogmail.SendReport`, and an async context manager. Errors stand in the reports. After one that all
-            others would meet (the daily limit, no login) the rest is reported without being tried.
-
-        Raises:
-            ConfigurationError: an argument is wrong.
-            StateError: the account is not open.
-        """
-        options = Options(settle_timeout=settle_timeout, on_unknown=on_unknown)
-        return self._outgoing().send_many(messages, options, ordered=ordered, concurrency=concurrency)
-
-    async def resolve(self, message_id: str) -> Outcome:
-        """Did it go? Looks for a message in Sent by its Message-ID, once.
-
-        Args:
-            message_id: as ``SendResult.message_id`` or an :class:`~aiogmail.OutcomeUnknown` names it.
-
-        Returns:
-            ``Outcome.APPLIED``: it was sent. ``Outcome.UNKNOWN``: there is no copy of it (yet), which proves nothing.
-
-        Raises:
-            ConfigurationError: no Message-ID.
-            StateError: the account is not open.
-        """
-        return await self._outgoing().resolve(message_id)
-
     def pop3(self, recent: bool = False) -> Maildrop:
         """The account's mail as POP3 shows it; enter it with ``async with``.
 
@@ -268,7 +188,7 @@ class Gmail(Listing):
 
     def _directory(self) -> Directory:
         self._check_open()
-        return Directory(self._shared)
+        return Directory(self._pool)
 
     # -- wiring ------------------------------------------------------------------------------------------------------------
 
@@ -286,38 +206,49 @@ class Gmail(Listing):
         self._mailboxes.add(mailbox)
         return mailbox
 
-    def _keep(self, mailbox: str) -> Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]]:
-        return functools.partial(self._supervised, mailbox)
+    def _keep(self, mailbox: str) -> Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]]:
+        def keep(prepare: Callable[[ImapSession], Awaitable[ImapSession]]) -> Keeper[ImapSession]:
+            return self._pool.lease(mailbox, prepare)
 
-    def _supervised(self, what: str, open_session: Callable[[], Awaitable[S]]) -> Supervisor[S]:
+        return keep
+
+    def _supervised(
+        self,
+        what: str,
+        open_session: Callable[[], Awaitable[S]],
+        turn: Turn | None = None,
+        reopens: Callable[[GmailError], bool] = may_reopen,
+    ) -> Supervisor[S]:
         """What keeps a session of this account; ``what`` is a mailbox or a protocol."""
         return Supervisor(
             open_session,
-            name=f"{self.address} {what}",
+            name=self.address,
             timeouts=self.settings.timeouts,
             clock=self.settings.clock,
             budget=self._budget,
             account=self.address,
             what=what,
             rotate=self.settings.rotate,
+            turn=turn,
+            reopens=reopens,
             on_event=self._events.tell,
         )
 
     def _outgoing(self) -> Sender:
         self._check_open()
         if self._sender is None:
-            size = self.settings.limits.smtp_connections
-            settler = SentSettler(self._imap, self._keep)
-            self._sender = Sender(
-                self.address, Lanes(self._keep_smtp, size, self.settings.timeouts.recover), settler, self.settings.clock, size
-            )
+            settings = self.settings
+            lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
+            settler = SentSettler(self._keep)
+            self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
         return self._sender
 
     def _keep_smtp(self) -> Keeper[SmtpSession]:
         return self._supervised("SMTP", self._smtp)
 
     async def _smtp(self) -> SmtpSession:
-        return await SmtpSession.open(self.address, self._account_credentials(), self.settings)
+        credentials = self._account_credentials()
+        return await SmtpSession.open(self.address, credentials, self.settings, self._manners)
 
     def _account_credentials(self) -> AccountCredentials:
         if self._tokens is None:

@@ -27,11 +27,11 @@ class _Lane:
 
     def __init__(self) -> None:
         self.keeper: Keeper[SmtpSession] | None = None
+        self.opening: Keeper[SmtpSession] | None = None
         self.load = 0
         self.lock = asyncio.Lock()
         self.idle: asyncio.TimerHandle | None = None
         self.rest_until = 0.0
-        self.error: GmailError | None = None
 
 
 class Lanes:
@@ -77,7 +77,7 @@ class Lanes:
     async def aclose(self, timeout: float | None = None) -> None:
         """Close every connection; running work gets ``timeout`` seconds to end."""
         self._closed = True
-        keepers = [lane.keeper for lane in self._lanes if lane.keeper is not None]
+        keepers = [keeper for lane in self._lanes for keeper in (lane.keeper, lane.opening) if keeper is not None]
         for lane in self._lanes:
             lane.keeper = None
             if lane.idle is not None:
@@ -115,21 +115,16 @@ class Lanes:
 
     async def _ready(self, lane: _Lane) -> Keeper[SmtpSession]:
         async with lane.lock:
-            self._check_open()
+            if self._closed:
+                raise StateError("closed: nothing is sent any more")
             if lane.keeper is None:
-                keeper = self._make()
-                await keeper.open()
+                keeper = lane.opening = self._make()
                 try:
-                    self._check_open()
-                except StateError:
-                    await keeper.aclose()
-                    raise
+                    await keeper.open()  # fails if it was closed meanwhile
+                finally:
+                    lane.opening = None
                 lane.keeper, self._was_open = keeper, True
             return lane.keeper
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StateError("closed: nothing is sent any more")
 
     def _give_back(self, lane: _Lane) -> None:
         lane.load -= 1

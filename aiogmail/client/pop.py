@@ -86,7 +86,15 @@ class Pop3Client(Maildrop):
             await self._tokens.aclose()
 
     def _keep(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
-        return Supervisor(open_session, name=f"{self.address} POP3", timeouts=self.settings.timeouts)
+        return Supervisor(
+            open_session,
+            name=f"{self.address} POP3",
+            timeouts=self.settings.timeouts,
+            clock=self.settings.clock,
+            budget=self.settings.budget,
+            account=self.address,
+            what="POP3",
+        )
 
     async def _connect_pop3(self) -> Pop3Session:
         assert self._tokens is not None

@@ -26,8 +26,8 @@ from aiogmail.ports import Effect, Keeper, Outcome
 
 __all__ = ["Lost", "NobodyToAsk", "SentSettler", "Verdict"]
 
-_Open = Callable[[], Awaitable[ImapSession]]
-_Keep = Callable[[str], Callable[[_Open], Keeper[ImapSession]]]
+_Prepare = Callable[[ImapSession], Awaitable[ImapSession]]
+_Keep = Callable[[str], Callable[[_Prepare], Keeper[ImapSession]]]
 
 _HEADERS = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID X-GOOGLE-ORIGINAL-MESSAGE-ID)]"
 _NEWEST = 2500
@@ -79,12 +79,10 @@ class SentSettler:
     r"""The :class:`~aiogmail.ports.Settler` of an account: looks in ``\Sent``, again and again until the copy is there.
 
     Args:
-        connect: opens an IMAP session of the account.
         keep: what keeps a session for a mailbox.
     """
 
-    def __init__(self, connect: _Open, keep: _Keep) -> None:
-        self._connect = connect
+    def __init__(self, keep: _Keep) -> None:
         self._keep = keep
         self._open: dict[str, tuple[Keeper[ImapSession], list[None]]] = {}
         self._opening = asyncio.Lock()
@@ -174,7 +172,7 @@ class SentSettler:
         """A session with the mailbox of this special use selected; those who look at the same time share it."""
         async with self._opening:
             if use not in self._open:
-                keeper = self._keep(use.removeprefix("\\"))(lambda: self._select(use))
+                keeper = self._keep(use.removeprefix("\\"))(lambda session: self._select(use, session))
                 await keeper.open()
                 self._open[use] = keeper, []
             keeper, users = self._open[use]
@@ -187,19 +185,14 @@ class SentSettler:
                 del self._open[use]
                 await keeper.aclose()
 
-    async def _select(self, use: str) -> ImapSession:
-        session = await self._connect()
-        try:
-            if use not in self._names:
-                listed = await session.execute(List())
-                name = next((one.name for one in listed if use in one.attributes), None)
-                if name is None:
-                    raise MailboxNotFound(f"no mailbox of the special use {use}: is it shown in IMAP? (Gmail's settings, under Labels)")
-                self._names[use] = name
-            await session.select(self._names[use], readonly=True).future
-        except BaseException:
-            session.abort()
-            raise
+    async def _select(self, use: str, session: ImapSession) -> ImapSession:
+        if use not in self._names:
+            listed = await session.execute(List())
+            name = next((one.name for one in listed if use in one.attributes), None)
+            if name is None:
+                raise MailboxNotFound(f"no mailbox of the special use {use}: is it shown in IMAP? (Gmail's settings, under Labels)")
+            self._names[use] = name
+        await session.select(self._names[use], readonly=True).future
         return session
 
 

@@ -12,7 +12,7 @@ from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.settings import Settings
-from aiogmail.smtp import SendResult, SmtpSession
+from aiogmail.smtp import Manners, SendResult, SmtpSession
 from aiogmail.supervisor import Supervisor
 
 from .arguments import check_client
@@ -159,11 +159,18 @@ class SmtpClient:
         self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
         credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
 
+        manners = Manners()
+
         def make() -> Supervisor[SmtpSession]:
             return Supervisor(
-                lambda: SmtpSession.open(self.address, credentials, self.settings),
+                lambda: SmtpSession.open(self.address, credentials, self.settings, manners),
                 name=f"{self.address} SMTP",
                 timeouts=self.settings.timeouts,
+                clock=self.settings.clock,
+                budget=self.settings.budget,
+                account=self.address,
+                what="SMTP",
+                rotate=self.settings.rotate,
             )
 
         sender = Sender(self.address, Lanes(make, 1, self.settings.timeouts.recover), NobodyToAsk(), self.settings.clock, 1)

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from email.message import EmailMessage
 
 from aiogmail.errors import ConfigurationError, GmailError, StateError
-from aiogmail.ports import Effect, Keeper, Runner
+from aiogmail.ports import Effect, Keeper, Outcome, Runner
 
 from .changes import FLAGS, LABELS, Appending, Bulk, Change, ChangeResult, Expunge, Place, Store, Transfer
 from .changes.archive import archive, remove_labels
@@ -168,7 +168,11 @@ class Changing(abc.ABC):
         Result, other errors and cancellation as those of :meth:`move`.
         """
         self._check_writable()
-        name = await self._keeper.run(lambda session: self._place.find(session, "trash"), Effect.PURE)
+        try:
+            name = await self._keeper.run(lambda session: self._place.find(session, "trash"), Effect.PURE)
+        except GmailError as error:
+            _stamp(error)
+            raise
         return await self.move(uids, name)
 
     async def expunge(self, uids: Uids) -> ChangeResult:
@@ -234,13 +238,13 @@ class Changing(abc.ABC):
         if writes:
             self._check_writable()
         asked, resolve = self._question(uids)
-        found = await self._keeper.run(resolve, Effect.PURE)
-        missing = ChangeResult(gone=asked - found)
-        if not found:
-            return missing
+        missing = ChangeResult()
         try:
-            return missing.joined(await change(found))
+            found = await self._keeper.run(resolve, Effect.PURE)
+            missing = ChangeResult(gone=asked - found)
+            return missing.joined(await change(found)) if found else missing
         except GmailError as error:
+            _stamp(error)
             if error.result is not None:
                 error.result = missing.joined(error.result)
             raise
@@ -248,3 +252,9 @@ class Changing(abc.ABC):
     def _check_writable(self) -> None:
         if self.readonly:
             raise StateError(f"mailbox {self.name}: open for reading only; open it with mailbox(name) to change it")
+
+
+def _stamp(error: GmailError) -> None:
+    """What fails without an outcome failed before anything was written that changes something."""
+    error.outcome = error.outcome or Outcome.NOT_APPLIED
+    error.stage = error.stage or "not sent"

@@ -376,12 +376,13 @@ class _PartialFetch(UidFetch):
     def __init__(self, uid: int, items: tuple[str, ...], on_rows: Callable[[list[Fetch]], None], name: str) -> None:
         super().__init__(UidSet(uid), items, on_rows)
         self.cut = b""
-        self._announced = re.compile(
-            rb"\* [0-9]+ FETCH \((?:[A-Z0-9.\-]+ (?:[0-9]+|\([0-9]+\)) )*?UID %d .*?%s \{[0-9]+\}" % (uid, re.escape(name.encode())),
-            re.DOTALL | re.IGNORECASE,
+        # a text, and compiled when it is needed: no two windows have the same, and few are cut
+        self._announced = rb"\* [0-9]+ FETCH \((?:[A-Z0-9.\-]+ (?:[0-9]+|\([0-9]+\)) )*?UID %d .*?%s \{[0-9]+\}" % (
+            uid,
+            re.escape(name.encode()),
         )
 
     def take_cut(self, text: bytes, octets: bytes) -> None:
-        if self._announced.fullmatch(text):
+        if re.fullmatch(self._announced, text, re.DOTALL | re.IGNORECASE):
             farewell = _FAREWELL.search(octets, max(0, len(octets) - _LONGEST_FAREWELL))
             self.cut = octets[: farewell.start()] if farewell else octets

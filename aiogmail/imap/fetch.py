@@ -142,6 +142,8 @@ class FetchStream(AsyncIterator[Message]):
         self._ready = []
         for batch in batches:
             batch.link.release(batch.size)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)  # a step that waits ends
         if session is not None and not session.closed.done():
             for pending in windows:
                 session.protocol.queue.cancel(pending)
@@ -158,7 +160,7 @@ class FetchStream(AsyncIterator[Message]):
             self._fill(session, self._todo)  # what is guessed travels with the question
             self._todo.extend(await self._resolve(session))
             self._resolved = True
-        while not self._batches:
+        while not self._batches and not self._closed:
             self._tell_failure()
             self._fill(session, self._todo)
             if not self._windows:
@@ -173,7 +175,8 @@ class FetchStream(AsyncIterator[Message]):
                     await self._wake
             finally:
                 self._wake = None
-        self._fill(session, self._todo)
+        if not self._closed:
+            self._fill(session, self._todo)
 
     def _tell_failure(self) -> None:
         failure, self._failure = self._failure, None
@@ -196,8 +199,8 @@ class FetchStream(AsyncIterator[Message]):
     def _fill(self, session: ImapSession, todo: Windows) -> None:
         """Keep the pipe full: two windows on the way, unless a command waits for its turn or enough rows wait here."""
         while len(self._windows) < _AHEAD and not session.closed.done():
-            if self._windows and (session.protocol.queue.is_contended or session.protocol.is_holding()):
-                return
+            if (self._windows or self._batches) and (session.protocol.queue.is_contended or session.protocol.is_holding()):
+                return  # also while a command in the consumer's loop keeps the socket open: what it holds must not grow meanwhile
             probe = todo.next_probe()
             if probe:
                 self._submit(session, _Probe(probe, todo.note_size))
@@ -312,6 +315,8 @@ class _Batch:
 class _Probe(UidFetch):
     """Asks for sizes, ahead of the bodies."""
 
+    patient = True
+
     def __init__(self, uids: UidSet, note: Callable[[int, int], None]) -> None:
         super().__init__(uids, ("RFC822.SIZE",), list[Fetch].clear)
         self._note = note
@@ -334,6 +339,8 @@ class _Probe(UidFetch):
 
 class _Window(UidFetch):
     """Asks for some of the rows. It knows its stream weakly: one that was left by ``break`` is forgotten."""
+
+    patient = True
 
     def __init__(self, stream: FetchStream, uids: UidSet, items: tuple[str, ...], *, small: bool) -> None:
         super().__init__(uids, items, self._hand_on, small=small)

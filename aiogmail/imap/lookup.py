@@ -112,7 +112,7 @@ async def find_since(
     Cancelling it leaves nothing behind.
     """
     size = len(octets) if size is None and octets is not None else size
-    looks = 0
+    looks, found = 0, Sighting(None)
     for pause in pauses(settle_timeout):
         await asyncio.sleep(pause)
         looks += 1

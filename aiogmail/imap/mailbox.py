@@ -26,6 +26,7 @@ from .searching import search
 from .session import ImapSession
 from .structure import BodyPart, part_number
 from .texts import TextStream
+from .threads import ThreadStream
 from .uidset import UidSet
 from .watch import Watch, check_watch
 
@@ -53,7 +54,7 @@ class Mailbox(Changing):
         *,
         readonly: bool,
         connect: Callable[[], Awaitable[ImapSession]],
-        keep: Callable[[Callable[[], Awaitable[ImapSession]]], Keeper[ImapSession]],
+        keep: Callable[[Callable[[ImapSession], Awaitable[ImapSession]]], Keeper[ImapSession]],
         limits: Limits,
         timeouts: Timeouts | None = None,
         account: str = "",
@@ -65,7 +66,6 @@ class Mailbox(Changing):
         self._keep = keep
         self._visited: set[Mailbox] = set()
         self._keeper = keep(self._open)
-        self._keep = keep
         self._limits = limits
         self._account = account
         self._find = find
@@ -151,6 +151,34 @@ class Mailbox(Changing):
         if read.texts:
             return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
         return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
+
+    def thread(self, thread_id: int, *items: str) -> FetchStream:
+        """The messages of a Gmail thread that are in this mailbox, ascending; in "All Mail" that is all of it.
+
+        Args:
+            thread_id: X-GM-THRID, as :attr:`Message.thread_id` tells it.
+            items: as for :meth:`fetch`.
+
+        Raises:
+            ConfigurationError: no such number, an unknown item.
+        """
+        return self.fetch(Q.thread(thread_id), *items)
+
+    def threads(self, uids: UidSet | str | int | Iterable[int] | Query = Q.all, *items: str) -> ThreadStream:
+        """The messages of a set of UIDs or of a search, grouped by thread (X-GM-THRID), in the order of the threads' first messages.
+
+        Args:
+            uids: as for :meth:`fetch`.
+            items: as for :meth:`fetch`, but without bodies and texts.
+
+        Returns:
+            An async iterator of :class:`Thread`, and an async context manager.
+
+        Raises:
+            ConfigurationError: as :meth:`fetch`, or an item that holds bodies.
+        """
+        resolve, _ = _resolution(uids)
+        return ThreadStream(self._keeper, resolve, read_items(items), budget=self._limits.buffer)
 
     def download(self, uid: int, part: str | BodyPart | None = None, *, decode: bool = True, progress: Progress | None = None) -> Download:
         r"""The octets of a message, or of one part of it, in windows of at most twice ``Limits.buffer``. Does not set \Seen.
@@ -279,13 +307,14 @@ class Mailbox(Changing):
             finally:
                 self._visited.discard(other)
 
-    async def _open(self) -> ImapSession:
-        """A session with this mailbox selected.
+    async def _open(self, session: ImapSession | None = None) -> ImapSession:
+        """A session with this mailbox selected: the one that is given, or a new one.
 
         After a session that lived, SELECT and what comes behind it travel together. After a SELECT that failed it is awaited:
         then it is the opening that fails, and an outage behind the login is waited out like any other.
         """
-        session = await self._connect()
+        if session is None:
+            session = await self._connect()
         known, trusting = self._state, self._trusting
         self._trusting = False
         try:

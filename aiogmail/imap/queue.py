@@ -338,6 +338,11 @@ class CommandQueue:
         elif pending in self._waiting:
             self.cancel(pending)
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether what is on the wire, or waits for its turn, goes on until it is interrupted."""
+        return any(pending.command.endless for pending in (*self._flight.values(), *self._waiting))
+
     def end_endless(self, error: GmailError) -> None:
         """End what would go on for ever, and fail what would begin to; nothing else is touched."""
         self._interrupt()

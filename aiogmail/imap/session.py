@@ -53,6 +53,8 @@ class ImapSession:
         self.state = MailboxState()
         self.expires_at: float | None = None
         self.retired = False
+        self.selection: ImapSession | None = None
+        """Who hears what the server tells unasked: a mailbox that shares the connection with others."""
         self.news = 0
         self._next_news: asyncio.Future[None] | None = None
         self.protocol: ImapProtocol
@@ -194,7 +196,7 @@ class ImapSession:
         endpoint, timeouts = self.settings.imap, self.settings.timeouts
         loop = asyncio.get_running_loop()
         protocol = self.protocol = ImapProtocol(
-            loop, name=str(endpoint), limits=self.settings.limits, timeouts=timeouts, on_unsolicited=self._unsolicited
+            loop, name=str(endpoint), limits=self.settings.limits, timeouts=timeouts, on_unsolicited=self._hear
         )
         tls: dict[str, Any] = {}
         if endpoint.security == "tls":
@@ -321,6 +323,9 @@ class ImapSession:
             self.protocol.queue.literal_mode = LiteralMode.MINUS
 
     # -- what nobody asked for ---------------------------------------------------------------------------------------------
+
+    def _hear(self, response: Response) -> None:
+        (self.selection or self)._unsolicited(response)  # noqa: SLF001  another of its kind
 
     def _unsolicited(self, response: Response) -> None:
         if isinstance(response, Exists):

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .models import Letter, SendResult
 from .session import SmtpSession
-from .transaction import Accepted, Envelope
+from .transaction import Accepted, Envelope, Manners
 
-__all__ = ["Accepted", "Envelope", "Letter", "SendResult", "SmtpSession"]
+__all__ = ["Accepted", "Envelope", "Letter", "Manners", "SendResult", "SmtpSession"]

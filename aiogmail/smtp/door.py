@@ -49,7 +49,7 @@ class _Smtp(aiosmtplib.SMTP):
         connection.connection_made(transport)
 
 
-async def connect(connection: SmtpConnection, endpoint: Endpoint, timeout: float) -> Mapping[str, str]:
+async def connect(connection: SmtpConnection, endpoint: Endpoint, timeout: float) -> tuple[str, Mapping[str, str]]:
     """Connect, encrypt, greet, and let ``connection`` have the transport.
 
     Args:
@@ -58,7 +58,7 @@ async def connect(connection: SmtpConnection, endpoint: Endpoint, timeout: float
         timeout: seconds for all of it.
 
     Returns:
-        What the server offers: keyword in capitals → parameters.
+        The server's greeting, and what it offers: keyword in capitals → parameters.
 
     Raises:
         ConnectFailed: no connection, no TLS, a certificate that does not fit, no STARTTLS where that is demanded.
@@ -78,7 +78,7 @@ async def connect(connection: SmtpConnection, endpoint: Endpoint, timeout: float
     )
     try:
         async with asyncio.timeout(timeout):
-            await client.connect()
+            greeting = await client.connect()
             await client.ehlo()
             if endpoint.security == "starttls":
                 await _start_tls(client, endpoint)
@@ -96,7 +96,7 @@ async def connect(connection: SmtpConnection, endpoint: Endpoint, timeout: float
         client.close()
         raise
     assert greeted is not None
-    return parse_extensions(tuple(greeted.message.split("\n")))
+    return greeting.message, parse_extensions(tuple(greeted.message.split("\n")))
 
 
 async def _start_tls(client: _Smtp, endpoint: Endpoint) -> None:

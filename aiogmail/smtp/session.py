@@ -19,7 +19,7 @@ from .connection import Exchange, SmtpConnection
 from .door import connect
 from .failures import auth_error
 from .models import Letter
-from .transaction import Accepted, Envelope, Turns, transact
+from .transaction import Accepted, Envelope, Manners, Turns, transact
 from .wire import Reply
 
 __all__ = ["SmtpSession"]
@@ -36,22 +36,24 @@ class SmtpSession:
         connection: its bytes.
     """
 
-    def __init__(self, address: str, settings: Settings) -> None:
+    def __init__(self, address: str, settings: Settings, manners: Manners | None = None) -> None:
         self.address = address
         self.settings = settings
         self.extensions: Mapping[str, str] = MappingProxyType({})
         self.credential: Credential | None = None
         self.connection = SmtpConnection(asyncio.get_running_loop(), name=str(settings.smtp), timeouts=settings.timeouts)
         self._turns = Turns()
+        self._manners = manners if manners is not None else Manners()
 
     @classmethod
-    async def open(cls, address: str, credentials: CredentialSource, settings: Settings) -> SmtpSession:
+    async def open(cls, address: str, credentials: CredentialSource, settings: Settings, manners: Manners | None = None) -> SmtpSession:
         """Connect and authenticate.
 
         Args:
             address: who logs in.
             credentials: where the credential comes from.
             settings: where to, and within which deadlines.
+            manners: what is known of this server, shared by all sessions with it.
 
         Raises:
             ConnectFailed: no connection, in the system's or the TLS library's words; no STARTTLS where it is demanded.
@@ -63,8 +65,9 @@ class SmtpSession:
         Cancelled, it leaves nothing open.
         """
         credential = await credentials.get(_MIN_TTL)
-        self = cls(address, settings)
-        self.extensions = await connect(self.connection, settings.smtp, settings.timeouts.connect)
+        self = cls(address, settings, manners)
+        greeting, self.extensions = await connect(self.connection, settings.smtp, settings.timeouts.connect)
+        self._turns.overlap = "PIPELINING" in self.extensions and settings.limits.pipeline > 1 and not _is_dovecot(greeting)
         try:
             await self._authenticate(credential, credentials)
         except BaseException as error:
@@ -82,10 +85,24 @@ class SmtpSession:
         """When the credential's life ends, as a reading of the clock of ``Settings``; ``None``: it does not."""
         return self.credential.expires_at if self.credential is not None else None
 
-    @property
-    def may_overlap(self) -> bool:
-        """Whether the envelope of the next message may travel behind the body of this one (RFC 2920 section 3.1)."""
-        return "PIPELINING" in self.extensions
+    async def probe(self, seconds: float) -> None:
+        """See that the server still answers, within ``seconds``; while a message is on its way that has deadlines of its own.
+
+        Raises:
+            TimedOut: it does not; the connection was dropped.
+            GmailError: the connection is gone.
+        """
+        last = self._turns.last
+        if self._turns.lock.locked() or (last is not None and not last.done.done()):
+            return
+        async with self._turns.lock:
+            await self.connection.usable()
+            exchange = self.connection.request(b"NOOP\r\n", "NOOP", patience=seconds)
+            try:
+                await asyncio.shield(exchange.done)
+            except asyncio.CancelledError:
+                self.connection.fail(Disconnected(f"{self.settings.smtp}: given up during NOOP"))
+                raise
 
     def abort(self) -> None:
         """Drop the connection at once; what is buffered is not sent."""
@@ -120,7 +137,8 @@ class SmtpSession:
 
         Cancelled, it costs the connection, unless its turn had not come yet.
         """
-        return await transact(self.connection, self._turns, self.extensions, letter, envelope if envelope is not None else Envelope())
+        envelope = envelope if envelope is not None else Envelope()
+        return await transact(self.connection, self._turns, self._manners, self.extensions, letter, envelope)
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 
@@ -195,3 +213,8 @@ def _decoded(text: str) -> bytes:
     with contextlib.suppress(binascii.Error, ValueError):
         return base64.b64decode(text.strip(), validate=True)
     return b""
+
+
+def _is_dovecot(greeting: str) -> bool:
+    """Dovecot 2.3's submission server offers PIPELINING, and dies of a command that comes in one read with the end of a message."""
+    return "dovecot" in greeting.lower()

@@ -5,7 +5,8 @@ closed: ``close()`` would send what is buffered. From that octet until a reply i
 outcome ``UNKNOWN``, and nothing here repeats the message.
 
 With PIPELINING the envelope is one write. While the end of one message is on its way the envelope of the next may follow it (RFC 2920
-section 3.1): its own body has not begun then, so that no message becomes more doubtful by it, and each costs one round trip.
+section 3.1): its own body has not begun then, so that no message becomes more doubtful by it, and each costs one round trip. A server that
+dies of that the first time is not asked again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .failures import CLOSING, farewell, reply_error
 from .models import Letter
 from .wire import Reply, command
 
-__all__ = ["Accepted", "Envelope", "Turns", "transact"]
+__all__ = ["Accepted", "Envelope", "Manners", "Turns", "transact"]
 
 _AT_ONCE = 64 * 1024
 _TURN = 256 * 1024
@@ -68,20 +69,49 @@ class Turns:
         lock: held from a message's first command until its last octet was handed over.
         last: where the reply to the message before will come.
         reset: where the reply to a RSET will come, which a refused message has left behind.
+        overlap: whether an envelope may follow the end of the message before it at once.
+        followed: the message behind whose end an envelope was written before its reply came.
     """
 
     def __init__(self) -> None:
+        self.overlap = True
+        self.followed: Exchange | None = None
         self.lock = asyncio.Lock()
         self.last: Exchange | None = None
         self.reset: Exchange | None = None
 
 
-async def transact(connection: SmtpConnection, turns: Turns, extensions: Mapping[str, str], letter: Letter, envelope: Envelope) -> Accepted:
+class Manners:
+    """What is known of a server: whether it bears an envelope behind the end of a message. A loss there is held against it only until it did."""
+
+    def __init__(self) -> None:
+        self._proven = False
+        self._refused = False
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether it is worth trying."""
+        return not self._refused
+
+    def bore(self) -> None:
+        """It answered a message that was followed."""
+        self._proven = True
+
+    def lost(self) -> None:
+        """The connection went where an answer to one was due."""
+        self._refused = self._refused or not self._proven
+
+
+async def transact(
+    connection: SmtpConnection, turns: Turns, manners: Manners, extensions: Mapping[str, str], letter: Letter, envelope: Envelope
+) -> Accepted:
     """Hand a message over; see :meth:`.session.SmtpSession.send`."""
     transaction = _Transaction(connection, extensions, letter, envelope)
     transaction.check()
     async with turns.lock:
         before = turns.last
+        if before is not None and not before.done.done():
+            turns.followed = before
         try:
             await connection.usable()
             await _be_reset(connection, turns)
@@ -93,9 +123,17 @@ async def transact(connection: SmtpConnection, turns: Turns, extensions: Mapping
             # What was asked is still to be answered, and nothing else may be asked meanwhile; the message before may wait for its reply.
             connection.condemn(Disconnected(f"{connection.name}: given up during {transaction.stage}: {type(error).__name__}"), before)
             raise
-        if "PIPELINING" not in extensions:
+        if not (turns.overlap and manners.may_overlap):
             return await transaction.outcome(final)
-    return await transaction.outcome(final)
+    try:
+        accepted = await transaction.outcome(final)
+    except GmailError as error:
+        if turns.followed is final and error.outcome is Outcome.UNKNOWN:
+            manners.lost()
+        raise
+    if turns.followed is final:
+        manners.bore()
+    return accepted
 
 
 async def _be_reset(connection: SmtpConnection, turns: Turns) -> None:

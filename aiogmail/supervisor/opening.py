@@ -9,10 +9,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from aiogmail.errors import GmailError, TokenEndpointError, TooManyConnections
 from aiogmail.settings import Budget
 
-__all__ = ["Opening", "Session", "ask", "expiry_of", "retire"]
+__all__ = ["Opening", "Session", "Turn", "ask", "expiry_of", "retire"]
 
 _ROOM_WITHIN = 5.0
 _FRESHER_WITHIN = 30.0
+_TURN = 60.0
 
 
 class Session(Protocol):
@@ -62,6 +63,31 @@ def retire(session: Session) -> None:
     tell: Callable[[], None] | None = getattr(session, "retire", None)
     if tell is not None:
         tell()
+
+
+class Turn:
+    """Whose turn to rotate it is, of supervisors that share one: so that one connection at most is open beside theirs.
+
+    A rotation whose old session works on for long does not hold up the others' beyond a minute: theirs expire too.
+    """
+
+    __slots__ = ("_since", "_who")
+
+    def __init__(self) -> None:
+        self._who: object = None
+        self._since = 0.0
+
+    def take(self, who: object, now: float) -> bool:
+        """Whether it is this one's turn, which is now taken."""
+        if self._who is not None and now - self._since < _TURN:
+            return False
+        self._who, self._since = who, now
+        return True
+
+    def give(self, who: object) -> None:
+        """It is over."""
+        if self._who is who:
+            self._who = None
 
 
 class Opening(Generic[S]):

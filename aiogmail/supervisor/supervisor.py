@@ -21,7 +21,7 @@ from aiogmail.settings import Budget, Timeouts
 from . import events
 from .backoff import Backoff
 from .expiry import Drift, due_at
-from .opening import Opening, Session, ask, expiry_of, retire
+from .opening import Opening, Session, Turn, ask, expiry_of, retire
 from .policy import decide, floor_of, may_reopen
 from .states import OPEN_STATES, Happening, State, next_state
 
@@ -55,6 +55,8 @@ class Supervisor(Generic[S]):
         account: what the budget counts by, and whose events these are.
         what: what its events say that it is: a mailbox, or a protocol.
         rotate: whether a session's successor is opened before it expires.
+        turn: shared by supervisors that are not to rotate at the same time.
+        reopens: whether a session that was lost with this error can be opened again.
         on_event: called with what happens.
     """
 
@@ -70,18 +72,22 @@ class Supervisor(Generic[S]):
         account: str = "",
         what: str = "",
         rotate: bool = True,
+        turn: Turn | None = None,
+        reopens: Callable[[GmailError], bool] = may_reopen,
         on_event: Callable[[events.ConnectionEvent], None] | None = None,
     ) -> None:
         self._budget = budget if budget is not None else Budget()
         self._opening: Opening[S] = Opening(open_session, self._budget, account)
         self._name = name
         self._account = account
-        self._what = what
+        self.what = what
         self._timeouts = timeouts
         self._backoff = backoff if backoff is not None else Backoff()
         self._rotations = self._backoff.another()
         self._clock = clock if clock is not None else SystemClock()
         self._rotate_ahead = rotate
+        self._turn = turn if turn is not None else Turn()
+        self._reopens = reopens
         self._on_event = on_event
         self._state = State.NEW
         self._session: S | None = None
@@ -290,7 +296,7 @@ class Supervisor(Generic[S]):
         self._move(Happening.LOST)
         session.abort()
         self._tell(events.Lost, str(reason), lived=lived)
-        if may_reopen(reason):
+        if self._reopens(reason):
             self._not_before = asyncio.get_running_loop().time() + self._budget.lost()
         else:
             self._gave_up(reason)
@@ -317,7 +323,7 @@ class Supervisor(Generic[S]):
     def _refused(self, failure: GmailError) -> bool:
         """An opening failed while there was no session; whether another is to be tried."""
         self._error = failure
-        if not may_reopen(failure):
+        if not self._reopens(failure):
             self._gave_up(failure)
             return False
         self._move(Happening.REFUSED)
@@ -360,6 +366,9 @@ class Supervisor(Generic[S]):
             self._tell(events.Expiring, left=max(0.0, (expiry_of(old) or 0.0) - self._clock.now()))
         if loop.time() < self._not_before or self._leaving is not None:
             return
+        if not self._turn.take(self, loop.time()):
+            self._not_before = loop.time() + 1.0 + self._backoff.uniform()
+            return
         self._move(Happening.ROTATE)
         successor = asyncio.create_task(
             self._opening.successor(old, self._timeouts.probe), name=f"aiogmail supervisor of {self._name}: successor"
@@ -377,7 +386,10 @@ class Supervisor(Generic[S]):
                 await asyncio.wait([successor])
             if self._state not in (State.ROTATING, State.CONNECTING):
                 _drop(successor)
+                self._turn.give(self)
         self._took_over(old, successor)
+        if self._leaving is None:
+            self._turn.give(self)
 
     def _took_over(self, old: S, successor: asyncio.Task[S]) -> None:
         if self._state not in (State.ROTATING, State.CONNECTING):
@@ -399,6 +411,7 @@ class Supervisor(Generic[S]):
             self._superseded, self._superseded_id = old, id(old)
             retire(old)
             self._leaving = asyncio.create_task(self._see_off(old), name=f"aiogmail supervisor of {self._name}: leave")
+            self._leaving.add_done_callback(lambda _: self._turn.give(self))
 
     async def _see_off(self, old: S) -> None:
         """Let what runs on the old session end, then log it out."""
@@ -489,9 +502,16 @@ class Supervisor(Generic[S]):
     def _tell(self, kind: type[events.ConnectionEvent], reason: str = "", **said: Any) -> None:
         told = ", ".join(f"{name} {value:.1f}" if isinstance(value, float) else f"{name} {value}" for name, value in said.items())
         level = logging.WARNING if kind is events.Failed else logging.INFO
-        log.log(level, "%s: %s%s%s", self._name, kind.kind, f" ({told})" if told else "", f": {reason}" if reason else "")
+        log.log(
+            level,
+            "%s: %s%s%s",
+            f"{self._name} {self.what}".rstrip(),
+            kind.kind,
+            f" ({told})" if told else "",
+            f": {reason}" if reason else "",
+        )
         if self._on_event is not None:
-            self._on_event(kind(events.wall_time(self._clock), self._account, self._what, reason, **said))
+            self._on_event(kind(events.wall_time(self._clock), self._account, self.what, reason, **said))
 
 
 def _drop(successor: asyncio.Task[S]) -> None:

@@ -39,7 +39,7 @@ async def serve(
         behaviour: switches.
         ports: server name → port, see :class:`GmailEmulator`.
         copies: how many times the sample of a dozen messages is delivered.
-        folder: where ``ca.pem`` and ``token.json`` are written; the default is a temporary folder, removed at the end.
+        folder: where ``ca.pem``, ``token.json``, ``client_secrets.json`` and ``settings.json`` (for ``aiogmail --settings``) are written; the default is a temporary folder, removed at the end.
         announce: is given each line that says how to connect.
         stop: ends it.
     """
@@ -67,9 +67,22 @@ def _write(place: Path, emulator: GmailEmulator, address: str) -> None:
         "token_uri": emulator.token_uri,
         "scopes": [grant.scope],
     }
-    path = place / "token.json"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(token, indent=2), encoding="ascii")
+    client = {
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "auth_uri": emulator.url("/o/oauth2/v2/auth"),
+        "token_uri": emulator.token_uri,
+    }
+    settings = {
+        **{name: {"host": emulator.host, "port": emulator.port(name)} for name in ("imap", "smtp", "pop3")},
+        "ca": "ca.pem",
+        "client_secrets": "client_secrets.json",
+        "revoke_uri": emulator.url("/revoke"),
+    }
+    for name, value in (("token", token), ("client_secrets", {"installed": client}), ("settings", settings)):
+        path = place / f"{name}.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(value, indent=2), encoding="ascii")
 
 
 def _lines(emulator: GmailEmulator, address: str, token: str, count: int, place: Path) -> list[str]:
@@ -82,6 +95,7 @@ def _lines(emulator: GmailEmulator, address: str, token: str, count: int, place:
         f"  OAuth  {emulator.token_uri}  ({emulator.url('/o/oauth2/v2/auth')} for consent)",
         f"  CA     {place / 'ca.pem'}",
         f"  token  {place / 'token.json'}  (a refresh token, in Google's own format)",
+        f"  aiogmail --settings {place / 'settings.json'} login {address}",
         f"  an access token for a day: {token}",
         "  app password (LOGIN, PLAIN): emulatorpassword",
         f"  curl --cacert {place / 'ca.pem'} --oauth2-bearer TOKEN -u {address}: imaps://{host}:{emulator.port('imap')}/INBOX",
@@ -94,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", default="me@gmail.com")
     parser.add_argument("--copies", type=int, default=1, help="how often the dozen sample messages are delivered")
     parser.add_argument("--token-lifetime", type=float, default=3599, help="seconds; short ones show sessions that expire")
-    parser.add_argument("--folder", type=Path, default=None, help="where ca.pem and token.json are written")
+    parser.add_argument("--folder", type=Path, default=None, help="where ca.pem, token.json and settings.json are written")
     for name in _SERVERS:
         parser.add_argument(f"--{name}-port", type=int, default=0)
     options = parser.parse_args(arguments)

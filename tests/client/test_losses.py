@@ -61,13 +61,19 @@ def test_two_hundred_that_all_hear_bye_within_a_second_come_back_within_the_budg
                 clients.append(client)
             inboxes = [client.mailbox("INBOX") for client in clients]
             await asyncio.gather(*(inbox.__aenter__() for inbox in inboxes))
+            watches = [inbox.watch() for inbox in inboxes]
+            await asyncio.gather(*(watch.__aenter__() for watch in watches))
+            told = [asyncio.create_task(anext(watch)) for watch in watches]
+            await asyncio.sleep(10)
             first, refreshed = len(server.ledger.connections), len(server.ledger.refreshes())
             said = loop.time()
             for person in people:
                 person.expire_tokens()
                 person.expire_sessions()
                 await asyncio.sleep(1 / accounts)
-            await asyncio.gather(*(inbox.noop() for inbox in inboxes))
+            for person in people:
+                person.deliver(b"Subject: news\r\n\r\n")
+            await asyncio.gather(*told)
             back = loop.time() - said
             logins = sorted(
                 one.at - said - server.hub.wall() + loop.time() for one in server.ledger.connections[first:] if one.protocol == "imap"

@@ -221,3 +221,21 @@ def test_closing_the_account_ends_a_stream_that_was_left():
 
 def test_a_report_of_nothing_is_no_result():
     assert SendReport(0, SendResult("sent", "<a@b>", ()), None, 1, 1).unwrap().status == "sent"
+
+
+def test_closing_a_stream_that_pulls_cancels_the_pull():
+    async def endless():
+        await asyncio.sleep(1e6)
+        yield 1
+
+    async def main():
+        one, send, _ = stream(endless())
+        waiting = asyncio.ensure_future(anext(one))
+        await asyncio.sleep(1.0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await one.aclose()
+        assert send.begun == []
+
+    virtual(main())

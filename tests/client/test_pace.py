@@ -62,7 +62,7 @@ def test_a_session_that_is_paced_can_be_lost_and_closed():
             await asyncio.sleep(0.01)
             account.drop_sessions()
             await waiting
-            await inbox._keeper.session.probe(1.0)
+            await inbox._session.probe(1.0)
 
     emulated(test)
 

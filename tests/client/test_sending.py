@@ -17,6 +17,7 @@ from aiogmail import (
     StateError,
     Throttled,
 )
+from aiogmail.client.sent import Lost
 from aiogmail.testing import Behaviour, Fault, GmailEmulator
 from tests.smtp.support import virtual
 
@@ -524,3 +525,129 @@ def test_a_client_of_its_own_in_the_wrong_state():
             await asyncio.sleep(0.1)
 
     virtual(main())
+
+
+# Time
+
+
+@on_gmail()
+async def test_connections_are_renewed_before_their_tokens_end_and_no_message_meets_it(gmail, me, server):
+    """Three hours, a message every 100 s: the successor is opened while the old session serves."""
+    for number in range(108):
+        await gmail.send(mail(subject=f"number {number}"))
+        await asyncio.sleep(100.0)
+    assert len(me.ledger.submissions) == 108
+    ends = [one.authenticated_at + me.behaviour.token_lifetime for one in connections(server)]
+    assert 3 <= len(ends) <= 6
+    by_connection = {one.number: end for one, end in zip(connections(server), ends, strict=True)}
+    assert all(one.at < by_connection[one.connection] for one in me.ledger.submissions)
+    assert all(one.reason != "expired" for one in connections(server))
+
+
+@pytest.mark.slow
+def test_a_cancelled_send_leaves_a_client_that_sends():
+    """Cancelled after each number of turns of the loop: never two copies, and the next message goes."""
+
+    async def case(steps):
+        async with GmailEmulator() as server:
+            me = server.add_account(ME)
+            async with Gmail(ME, me.credentials(), settings=server.settings) as gmail:
+                if steps % 2:
+                    await gmail.send(mail())
+                task = asyncio.ensure_future(gmail.send(mail(subject="swept")))
+                for _ in range(steps // 2):
+                    await asyncio.sleep(0)
+                task.cancel()
+                done, _ = await asyncio.wait([task], timeout=60.0)
+                assert done
+                await gmail.send(mail(subject="next"))
+            await asyncio.sleep(1.0)
+            assert len(sent(me, b"swept")) <= 1
+            assert task.cancelled() or len(sent(me, b"swept")) == 1
+            assert len(sent(me, b"next")) == 1
+            assert not server.ledger.open_connections()
+            return task.cancelled()
+
+    outcomes = [virtual(case(steps)) for steps in range(0, 200, 7)]
+    assert set(outcomes) == {True, False}
+
+
+# Connections, and lookups
+
+
+@on_gmail()
+async def test_closing_while_a_connection_is_opened_fails_what_waits_for_it(gmail, me, server):
+    server.faults.add(Fault("delay", command="EHLO", protocol="smtp", seconds=5.0))
+    task = asyncio.ensure_future(gmail.send(mail()))
+    await asyncio.sleep(1.0)
+    await gmail.aclose()
+    with pytest.raises(StateError) as caught:
+        await task
+    assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
+    assert not me.ledger.submissions
+
+
+@on_gmail()
+async def test_two_that_wait_for_the_same_connection_open_one(gmail, me, server):
+    lanes = gmail._outgoing()._lanes
+    lane = lanes._lanes[0]
+    first, second = await asyncio.gather(lanes._ready(lane), lanes._ready(lane))
+    assert first is second
+    assert len(connections(server)) == 1
+
+
+@on_gmail()
+async def test_cancelling_while_a_connection_is_opened_leaves_room_for_others(gmail, me, server):
+    server.faults.add(Fault("delay", command="EHLO", protocol="smtp", seconds=5.0))
+    task = asyncio.ensure_future(gmail.send(mail()))
+    await asyncio.sleep(1.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await gmail.send(mail())
+    assert len(me.ledger.submissions) == 1
+
+
+@on_gmail()
+async def test_a_lookup_that_is_cancelled_leaves_nothing_open(gmail, me, server):
+    server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request"))
+    task = asyncio.ensure_future(gmail.send(mail()))
+    await asyncio.sleep(10.0)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(1.0)
+    assert not [one for one in server.ledger.open_connections() if one.protocol == "imap"]
+
+
+@on_gmail()
+async def test_closing_ends_a_lookup_with_what_is_known(gmail, me, server):
+    server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request"))
+    task = asyncio.ensure_future(gmail.send(mail()))
+    await asyncio.sleep(10.0)
+    await gmail.aclose()
+    with pytest.raises(OutcomeUnknown) as caught:
+        await task
+    assert "closed" in caught.value.evidence["lookup"]
+    settler = gmail._sender._settler
+    assert (await settler.settle(Lost("<a@b.c>"), 1.0)).outcome is Outcome.UNKNOWN
+
+
+@on_gmail(sent_copy=False)
+async def test_a_lookup_that_hangs_has_an_end(gmail, me, server):
+    server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request"))
+    server.faults.add(Fault("mute", command="UID FETCH", protocol="imap", times=None))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(OutcomeUnknown) as caught:
+        await gmail.send(mail(), settle_timeout=10.0)
+    assert loop.time() - began <= 30.0  # and 5 s to take leave of a server that does not answer
+    assert "not done within" in caught.value.evidence["lookup"]
+
+
+@on_gmail(sent_copy=False)
+async def test_an_id_that_the_search_cannot_say_is_not_searched_for(gmail, me, server):
+    me.deliver(b"From: me@gmail.com\r\n\r\nno id at all", labels=("\\Sent",))
+    assert await gmail.resolve('<a"b@example.org>') is Outcome.UNKNOWN
+    assert "UID SEARCH" not in me.ledger.verbs("imap")

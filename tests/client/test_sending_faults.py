@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import math
 import random
 
 import pytest
@@ -34,7 +35,7 @@ def fault_of(rng, stage):
         byte=byte,
         skip=rng.choice((0, 0, 0, 1)),
         text="421 4.7.0 Try again later, closing connection.",
-        data=rng.choice((b"250 2.0.0 OK surplus\r\n", b"<html>\r\n", b"\xff\xfe\r\n", b"2")),
+        data=rng.choice((b"250 2.0.0 OK surplus\r\n", b"<html>\r\n", b"\xff\xfe\r\n", b"2")) if action == "garbage" else b"",
         seconds=rng.choice((1.0, 30.0, 700.0)),
     )
 
@@ -70,10 +71,12 @@ async def case(seed, *, on_unknown="raise"):
                 result = await gmail.send(raw, on_unknown=on_unknown)
             except GmailError as caught:
                 error = caught
+            told = server.hub.wall()
             await asyncio.sleep(600.0)
-            copies = sum(b"<m1@mail.example.org>" in one.raw for one in me.ledger.submissions)
+            taken = [one.at for one in me.ledger.submissions if b"<m1@mail.example.org>" in one.raw]
             later = await gmail.resolve("<m1@mail.example.org>")
-    return fault, copy, copies, result, error, later, list(server.faults.hit)
+    filed = taken[0] + copy if taken and copy is not None else math.inf
+    return fault, len(taken), result, error, filed - told, later, list(server.faults.hit)
 
 
 @contextlib.contextmanager
@@ -86,21 +89,20 @@ def offering(*extensions):
         smtp._EXTENSIONS = own
 
 
-def judge(seed, fault, copy, copies, result, error, later, hit, *, resend=False):
-    told = f"seed {seed}: {fault}, copy {copy}: ledger {copies}, {result or repr(error)}"
+def judge(seed, fault, copies, result, error, late, later, hit, *, resend=False):
+    told = f"seed {seed}: {fault}, filed {late} s after the answer: ledger {copies}, {result or repr(error)}"
     most = 1 if not resend else 4
     assert copies <= most, told  # I2
     if result is not None:
         assert copies >= 1, told  # I3
-        assert result.confirmed_by == "reply" or copy is not None, told
+        assert result.confirmed_by == "reply" or late < 0.01, told
         return "lookup" if result.confirmed_by == "lookup" else "sent"
     assert error.outcome is not None, told
     assert error.stage, told
     if isinstance(error, OutcomeUnknown):
         assert hit, told
-        # A lookup could know only of a copy that was filed while it looked.
-        assert copies == 0 or copy is None or copy > 100.0, told
-        if copies and copy is not None:
+        assert late > 0.0, told  # a lookup can know only of a copy that was filed while it looked
+        if late < 600.0:
             assert later is Outcome.APPLIED, told
         return "unknown"
     assert error.outcome is Outcome.NOT_APPLIED, told
@@ -117,8 +119,9 @@ def runs(seeds, **options):
 
 
 def test_a_cut_anywhere_leaves_one_copy_or_none_and_the_client_says_which():
-    counts = runs(range(60))
-    assert set(counts) == {"sent", "lookup", "not sent", "unknown"} or set(counts) == {"sent", "lookup", "unknown"}
+    counts = runs(range(24))
+    assert counts["sent"] > 10
+    assert counts["lookup"] + counts["unknown"] > 2
 
 
 @pytest.mark.nightly
@@ -132,5 +135,5 @@ def test_a_thousand_cuts():
 
 @pytest.mark.slow
 def test_resending_an_unknown_outcome_sends_at_least_once_with_one_message_id():
-    counts = runs(range(3000, 3060), on_unknown="resend")
+    counts = runs(range(3000, 3040), on_unknown="resend")
     assert counts["unknown"] == 0

@@ -13,12 +13,14 @@ from tests.faults.harness import Family
 
 def main(prefix: str) -> int:
     failed = count = 0
+    seen: set[int] = set()  # a test module may import another's family
     for module in pkgutil.iter_modules(tests.faults.__path__, "tests.faults."):
         if not module.name.rpartition(".")[2].startswith("test_"):
             continue
         for family in vars(importlib.import_module(module.name)).values():
-            if not isinstance(family, Family):
+            if not isinstance(family, Family) or id(family) in seen:
                 continue
+            seen.add(id(family))
             for case in family.cases:
                 name = f"{family.name}/{case.point}/{case.kind}"
                 if not name.startswith(prefix):

@@ -241,7 +241,7 @@ async def _struck(case: Case, world: World) -> Verdict:
         occupant = asyncio.create_task(_await(case.operation.occupant(world)), name="occupant")
         await asyncio.sleep(0)
     world.caller = asyncio.create_task(_await(case.operation.call(world)), name="call")
-    done, _ = await asyncio.wait([world.caller], timeout=world.seconds(BY, 20.0))
+    done, _ = await asyncio.wait([world.caller], timeout=world.seconds(BY, 10.0))
     if not done:
         world.caller.cancel()
         await asyncio.wait([world.caller], timeout=1)

@@ -55,7 +55,8 @@ def _add(action: str, **more: object) -> Callable[[World, Place], None]:
 
 
 def _late(world: World, place: Place) -> None:
-    world.server.faults.add(place.fault("delay", seconds=world.seconds(400.0, 2.0)))
+    """Beyond the deadline of a command; and then, up to a minute after we have gone, it is obeyed all the same."""
+    world.server.faults.add(place.fault("delay", seconds=world.seconds(110.0, 2.0)))
 
 
 def _cut(data: bytes) -> Callable[[World, Place], None]:

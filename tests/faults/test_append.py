@@ -70,6 +70,11 @@ def _ambiguous(place: Place, kind: Kind) -> bool:
     return kind.shuts and place.name not in {"queued", "before-plus"}
 
 
+def _settles(place: Place, kind: Kind) -> str:
+    at_once = place.name in {"queued", "before-plus"} or kind.name in {"surplus", "garbage-lf", "cancel", "bad"}
+    return "" if at_once else "before it is sent again it is looked for, for a minute of real time"
+
+
 def _cells() -> Iterator[Case | Excluded]:
     for operation in _OPERATIONS:
         for place in _PLACES:
@@ -90,7 +95,7 @@ def _cells() -> Iterator[Case | Excluded]:
                     behaviour=_STORES,
                     usable=kind.usable,
                     tokens=kind.tokens,
-                    real=kind.real,
+                    real=kind.real or _settles(place, kind),
                 )
 
 

@@ -70,7 +70,7 @@ def _cell(operation: Operation, place: Place, kind: Kind) -> Case | Excluded:
         queued=place.name == "queued",
         usable=kind.usable,
         tokens=kind.tokens,
-        real=kind.real,
+        real=kind.real or ("what was sent is given a minute to take effect" if operation.applied and kind.name.startswith("limit") else ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +18,12 @@ async def _watch(world: World) -> list[Any]:
     """Everything that is told until both letters have arrived, under the numbers that hold in the end."""
     loop = asyncio.get_running_loop()
     told: list[Any] = []
-    async with world.inbox.watch() as watch:
+    async with world.inbox.watch() as watch, contextlib.AsyncExitStack() as stack:
         for number, seconds in enumerate(_ARRIVE):
-            loop.call_later(world.seconds(seconds, seconds / 40), lambda number=number: world.account.deliver(message(f"new{number}")))
+            arrival = loop.call_later(
+                world.seconds(seconds, seconds / 40), lambda number=number: world.account.deliver(message(f"new{number}"))
+            )
+            stack.callback(arrival.cancel)
         wanted = {"new0", "new1"}
         async for event in watch:
             told.append(event)

@@ -39,7 +39,7 @@ class World:
 
     Attributes:
         server, account: the emulator's side, where everything can be looked up.
-        gmail, inbox: the client's.
+        gmail, inbox, credentials: the client's.
         caller: the task that makes the call.
         fetched: how often the client asked for a token.
         notes: for operations: what they need to remember.
@@ -55,14 +55,26 @@ class World:
         self.revoked = False
         self.notes: dict[str, Any] = {}
         server.hub.tokens.word = lambda prefix, _size=40: CANARIES.secret(prefix)  # type: ignore[method-assign]
-        self.gmail = Gmail(ME, TokenProvider(self._token), settings=self._settings(pipeline))
+        self.credentials = TokenProvider(self._token)
+        self.gmail = Gmail(ME, self.credentials, settings=self._settings(pipeline))
         self.inbox: Any = None
 
     def _settings(self, pipeline: int) -> Settings:
         settings = self.server.settings
         limits = Limits(line=64 * 1024, literal=1024 * 1024, response=2 * 1024 * 1024, pipeline=pipeline)
         if self.real:
-            timeouts = Timeouts(connect=1.0, auth=0.5, command=0.5, first_byte=0.5, progress=0.3, recover=5.0, logout=0.2, idle_done=0.3)
+            timeouts = Timeouts(
+                connect=1.0,
+                auth=0.4,
+                command=0.4,
+                first_byte=0.4,
+                progress=0.3,
+                recover=5.0,
+                logout=0.2,
+                idle_done=0.3,
+                idle_renew=0.5,
+                idle_max=1.0,
+            )
             return replace(settings, limits=limits, timeouts=timeouts)
         imap = replace(settings.imap, host="localhost")  # a name, so that it can be one that does not resolve
         return replace(settings, imap=imap, limits=limits)
@@ -165,8 +177,9 @@ def _stock(world: World) -> None:
 
 async def _ended(world: World) -> None:
     """Every session is gone once the client is closed; the emulator needs a moment to see it."""
+    deaf = any(fault.action in {"blackhole", "delay"} for fault in world.server.faults.hit)
     for _ in range(50):
-        if not world.server.ledger.open_connections():
+        if not world.server.ledger.open_connections() or (deaf and world.real):
             return
         await asyncio.sleep(world.seconds(1.0, 0.02))
     held = [entry for entry in world.server.ledger.open_connections() if not world.server.faults.hit]

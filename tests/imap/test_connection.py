@@ -216,7 +216,9 @@ def test_reading_goes_on_only_when_neither_a_rest_nor_a_slow_consumer_forbids_it
     async def main():
         fed = Fed(buffered=True, limits=Limits(buffer=1000))
         fed.feed(lines(1, 1000))
-        fed.protocol.queue.submit(UidFetch(UidSet(1), ("FLAGS",), list.clear))  # whoever it is for may be slow
+        fetch = UidFetch(UidSet(1), ("FLAGS",), list.clear)
+        fetch.patient = True  # whoever it is for may be slow
+        fed.protocol.queue.submit(fetch)
         fed.protocol.hold(2000)
         fed.protocol.regulate()
         await asyncio.sleep(0)

@@ -485,3 +485,36 @@ def test_news_among_the_sizes_are_left_to_others():
     assert [probe.take_run(responses, start) for start in (0, 2, 3)] == [2, 0, 0]
     assert noted == {1: 10, 2: 20}
     assert list(probe.left) == [3]
+
+
+@pytest.mark.parametrize("point", ["UID FETCH", "UID SEARCH"])
+def test_closing_it_ends_a_step_that_waits(point):
+    async def test(server, account, inbox, raws):
+        server.faults.add(Fault("delay", point, seconds=0.1))
+        stream = inbox.fetch(Q.all, "flags")
+        step = asyncio.ensure_future(anext(stream, None))
+        await asyncio.sleep(0.05)
+        await stream.aclose()
+        assert await step is None
+        assert len(await inbox.search(Q.all)) == 20
+
+    run(with_inbox(test, count=20))
+
+
+def test_while_commands_in_the_loop_take_their_time_no_more_is_taken_in():
+    """They keep the socket open, and what comes meanwhile must not be followed by ever more windows."""
+
+    async def test(server, account, inbox, raws):
+        async for message in inbox.fetch("1:*", "raw"):
+            if message.uid == 1:
+                before = windows(server)
+                for _ in range(20):
+                    await inbox.noop()
+                assert windows(server) - before <= 5
+        assert message.uid == 200
+        assert windows(server) > 15
+
+    def windows(server):
+        return sum("BODY.PEEK[]" in command.line for command in server.ledger.commands)
+
+    run(with_inbox(test, count=200, limits=Limits(buffer=20_000)))

@@ -242,14 +242,19 @@ def test_time_is_linear(shape, segment):
             parser = ReplyParser(Limits())
             for reply in expected:
                 parser.expect(reply)
-            began = time.perf_counter()
+            began = time.process_time()
             for start in range(0, len(data), segment):
                 parser.feed(data[start : start + segment])
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.process_time() - began)
         return best
 
     took(500)
-    assert took(8000) <= 2.6 * took(4000) + 0.001
+    ratios = []
+    for _ in range(5):  # another process's share of the caches is none of ours
+        ratios.append((took(16_000) - 0.001) / took(8000))
+        if ratios[-1] <= 2.6:
+            return
+    pytest.fail(f"twice as much took {ratios} times as long")
 
 
 def test_rows_of_uidl_and_list():

@@ -117,7 +117,7 @@ class SmtpServer:
             writer.close()
 
     async def answer(self, c, line):
-        verb = line.split()[0].upper().decode() if line.split() else ""
+        verb = line.split()[0].upper().decode("latin-1") if line.split() else ""
         handler = self.on.get(verb)
         if handler is not None and not await handler(c, line):
             return

@@ -51,7 +51,6 @@ def test_a_session_knows_what_the_server_offers_and_how_long_it_lives():
         async with SmtpServer() as server:
             async with session(server) as one:
                 assert one.extensions["SIZE"] == "35882577"
-                assert one.may_overlap
                 assert one.expires_at is None
                 assert one.credential.mechanism == "XOAUTH2"
                 assert not one.closed.done()
@@ -344,3 +343,89 @@ def test_a_black_hole_in_the_body_over_tls_is_left_without_a_trace(uvloop):
             asyncio.start_server = start
 
     run(main(), uvloop=uvloop)
+
+
+def test_a_probe_asks_where_nothing_is_under_way():
+    async def main():
+        async with SmtpServer() as server:
+            async with session(server) as one:
+                await one.probe(5.0)
+                await one.send(letter())
+                await one.probe(5.0)
+            assert server.verbs().count("NOOP") == 2
+
+    virtual(main())
+
+
+def test_a_probe_does_not_come_between():
+    async def slowly(c, _):
+        await asyncio.sleep(2.0)
+        return True
+
+    async def main():
+        async with SmtpServer({"MAIL": slowly, "END": slowly}) as server:
+            async with session(server) as one:
+                sending = asyncio.ensure_future(one.send(letter()))
+                for _ in range(3):
+                    await asyncio.sleep(1.0)
+                    await one.probe(5.0)
+                await sending
+            assert "NOOP" not in server.verbs()
+
+    virtual(main())
+
+
+def test_a_probe_that_is_not_answered_ends_the_connection():
+    async def main():
+        async with SmtpServer({"NOOP": silence}) as server:
+            async with session(server) as one:
+                with pytest.raises(TimedOut):
+                    await one.probe(5.0)
+                assert one.closed.done()
+            async with session(server) as one:
+                task = asyncio.ensure_future(one.probe(5.0))
+                await asyncio.sleep(1.0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert one.closed.done()
+
+    virtual(main())
+
+
+def test_a_lost_token_source_is_no_timeout_of_ours():
+    class Late(Tokens):
+        async def get(self, min_ttl):
+            if self.refusals:
+                raise TimedOut("the token endpoint is slow")
+            return await super().get(min_ttl)
+
+    async def main():
+        async with SmtpServer({"AUTH": refusing("old")}) as server:
+            with pytest.raises(TimedOut, match="token endpoint"):
+                await SmtpSession.open(ME, Late("ya29.old", "ya29.new"), server.settings())
+            await asyncio.sleep(0.01)
+
+    virtual(main())
+
+
+def test_more_than_ehlo_asks_for_is_an_end():
+    async def main():
+        async with SmtpServer({"EHLO": say(EHLO + "250 2.0.0 injected\r\n")}) as server:
+            with pytest.raises((ProtocolError, Disconnected)):
+                await SmtpSession.open(ME, Tokens(), server.settings())
+            await asyncio.sleep(0.01)
+        assert "AUTH" not in server.verbs()
+
+    virtual(main())
+
+
+def test_a_tls_port_that_speaks_no_tls():
+    async def main():
+        async with SmtpServer() as server:
+            settings = Settings(smtp=Endpoint("localhost", server.port, ssl_context=ca.client_context()))
+            with pytest.raises(ConnectFailed, match="TLS failed"):
+                await SmtpSession.open(ME, Tokens(), settings)
+            await asyncio.sleep(0.05)
+
+    run(main())

@@ -1,6 +1,7 @@
 """One message, stage by stage: how many round trips, what a refusal leaves, and whom a cancellation hurts."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -19,9 +20,10 @@ from aiogmail.errors import (
     Unavailable,
 )
 from aiogmail.ports import Outcome
-from aiogmail.smtp import Envelope
+from aiogmail.settings import Limits
+from aiogmail.smtp import Envelope, Manners, SmtpSession
 from aiogmail.testing import Shape
-from tests.smtp.support import EHLO, MSG, NO_CHUNKING, PLAIN, WAYS, SmtpServer, hang_up, letter, say, session, silence, virtual
+from tests.smtp.support import EHLO, MSG, NO_CHUNKING, PLAIN, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
 
 ways = pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
 
@@ -468,5 +470,55 @@ def test_what_is_lost_while_it_is_quiet_is_known_at_once():
                 with pytest.raises(Disconnected) as caught:
                     await one.send(letter())
                 assert caught.value.outcome is Outcome.NOT_APPLIED
+
+    virtual(main())
+
+
+def test_a_server_that_dies_of_an_envelope_behind_a_message_is_not_asked_again():
+    """As Dovecot 2.3, whose greeting tells; this one does not."""
+
+    async def slowly(c, _):
+        await asyncio.sleep(1.0)
+        if c.reader._buffer:
+            c.reset()
+        return True
+
+    async def main():
+        async with SmtpServer({"END": slowly}) as server:
+            manners = Manners()
+            for expected in (1, 0):
+                one = await SmtpSession.open("me@gmail.com", Tokens(), server.settings(), manners)
+                results = await asyncio.gather(one.send(letter()), one.send(letter()), return_exceptions=True)
+                assert sum(isinstance(result, GmailError) and result.outcome is Outcome.UNKNOWN for result in results) == expected
+                one.abort()
+                await asyncio.sleep(0.01)
+            assert not manners.may_overlap
+        assert len(server.messages) == 3
+
+    virtual(main())
+
+
+def test_a_loss_is_not_held_against_a_server_that_has_borne_it():
+    manners = Manners()
+    manners.bore()
+    manners.lost()
+    assert manners.may_overlap
+
+
+@pytest.mark.parametrize(("greeting", "pipeline"), [("220 localhost Dovecot (Debian) ready.\r\n", 4), ("220 ready\r\n", 1)])
+def test_where_it_is_not_wanted_an_envelope_waits_for_the_reply_before_it(greeting, pipeline):
+    async def slowly(c, _):
+        await asyncio.sleep(1.0)
+        assert not c.reader._buffer
+        return True
+
+    async def main():
+        async with SmtpServer({"END": slowly}, greeting=greeting) as server:
+            settings = dataclasses.replace(server.settings(), limits=Limits(pipeline=pipeline))
+            one = await SmtpSession.open("me@gmail.com", Tokens(), settings)
+            await asyncio.gather(one.send(letter()), one.send(letter()))
+            await one.aclose()
+            await asyncio.sleep(0.01)
+        assert len(server.messages) == 2
 
     virtual(main())

@@ -23,6 +23,8 @@ from .result import ChangeResult
 __all__ = ["Bulk", "Change", "Reply", "Verdict"]
 
 MAX_REPLAYS = 3
+DEAD = 60.0
+"""A connection that has been gone for so long will not have its last octets acted on any more."""
 _LINE = 12 * 1024
 """What of the 16 KiB of a command line its UIDs may take; flags, labels and names have the rest."""
 
@@ -66,7 +68,7 @@ class Change(abc.ABC):
         """Write the command; of which messages its reply says that they are as they should be."""
 
     @abc.abstractmethod
-    async def verify(self, session: ImapSession, uids: UidSet, reply: Reply) -> Verdict:
+    async def verify(self, uids: UidSet, reply: Reply) -> Verdict:
         """Ask the server about messages of which the reply did not say it."""
 
     def undone(self, uids: UidSet) -> GmailError:
@@ -121,7 +123,10 @@ class Bulk:
             failure = await self._tried(batch)
             if failure is None:
                 continue
+            await self._outlived(batch)
             left = batch.left
+            if not left:
+                continue
             if batch.tried:
                 self.unknown |= left
                 self._rest(todo, failure)
@@ -136,20 +141,34 @@ class Bulk:
                 return False
         return True
 
+    async def _outlived(self, batch: _Batch) -> None:
+        """Refused in the end; but a try that was lost before may still be on its way through the server: it is given its minute."""
+        if batch.tried or batch.lost_at is None:
+            return
+        await asyncio.sleep(max(0.0, batch.lost_at + DEAD - asyncio.get_running_loop().time()))
+        try:
+            batch.heard = Reply.NONE
+            await self._ask(batch)
+        except GmailError:
+            batch.tried = True
+
     def _rest(self, todo: list[UidSet], error: GmailError) -> None:
         for other in todo:
             self.unchanged |= other
         self.error = error
 
     async def _tried(self, batch: _Batch) -> GmailError | None:
-        """Run a batch until it is done; the error that it ended with."""
+        """Write a batch, and ask about it, until it is done; the error that it ended with.
+
+        Asking is not part of what is written: it may need another connection, for which that of the batch must not be held.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         failure: GmailError | None = None
         barred = 0
         for _ in range(2 + MAX_REPLAYS):  # the last one asks, and no more
             try:
-                await self._runner.run(batch.work, Effect.VERIFIABLE)
+                failure = await self._round(batch) or failure
             except GmailError as error:
                 failure = error
                 if loop.time() - began > batch.patience:
@@ -160,8 +179,38 @@ class Bulk:
                         break
                     batch.attempts = MAX_REPLAYS + 1  # it is not written again; but what came of it can be asked on another connection
             else:
-                return failure if batch.left else None
+                if not batch.left:
+                    return None
+                if batch.attempts > MAX_REPLAYS or batch.refusal is None or not batch.refusal.retryable:
+                    break
         return failure
+
+    async def _round(self, batch: _Batch) -> GmailError | None:
+        """Ask about what was written before; write what is left, and ask about that. The error of the server's NO, if it said so."""
+        if batch.tried:
+            await self._ask(batch)
+        if not batch.left or batch.attempts > MAX_REPLAYS:
+            return None
+        await self._runner.run(batch.work, Effect.VERIFIABLE)
+        if batch.left:
+            await self._ask(batch)
+        batch.tried = False
+        if batch.left and batch.heard is Reply.OK:
+            refusal = self._change.undone(batch.left)
+            refusal.outcome = Outcome.NOT_APPLIED
+            return refusal
+        return batch.refusal
+
+    async def _ask(self, batch: _Batch) -> None:
+        verdict = await self._change.verify(batch.left, batch.heard)
+        self.evidence.update(verdict.evidence)
+        batch.finished(verdict.done)
+        self.gone |= verdict.gone
+        self.unknown |= verdict.unknown
+        if verdict.unknown and self.error is None:
+            self.error = CommandError(f"{self._change.verb}: no reply came")
+        batch.left = verdict.left
+        batch.tried = False
 
     def _conclude(self) -> ChangeResult:
         change = self._change
@@ -197,52 +246,43 @@ class _Batch:
         self.left = uids
         self.tried = False
         """Whether it was written and nothing is known of it yet."""
+        self.heard = Reply.NONE
+        """Of what was written."""
+        self.refusal: GmailError | None = None
+        """The server's NO to what was written last."""
         self.attempts = 0
         self.progressed = False
         self.patience = 0.0
+        self.lost_at: float | None = None
+        """When a try was lost on its way, by the event loop's clock."""
 
     async def work(self, session: ImapSession) -> None:
-        """Ask about what was written before; write what is left."""
+        """Write what is left."""
         self.patience = session.settings.timeouts.recover
-        if self.tried:
-            await self._ask(session, Reply.NONE)
-        if not self.left or self.attempts > MAX_REPLAYS:
-            return
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            raise refusal  # it is the runner that waits as long as its cause lasts, and comes back
         self.attempts += 1
-        self.tried = True
+        self.tried, self.heard = True, Reply.NONE
         try:
-            self._finished(await self._change.attempt(session, self.left))
+            done = await self._change.attempt(session, self.left)
         except GmailError as error:
             if error.connection_lost:
                 self.tried = error.outcome is not Outcome.NOT_APPLIED
+                if self.tried:
+                    self.lost_at = asyncio.get_running_loop().time()
                 raise
-            if getattr(error, "status", "") == "NO" and not isinstance(error, MailboxNotFound):  # some of it may be done all the same
-                await self._ask(session, Reply.NO)
-                if not self.left:
-                    return
-            self.tried = False
-            error.outcome = Outcome.NOT_APPLIED
-            raise
-        if self.left:
-            await self._ask(session, Reply.OK)
-        self.tried = False
-        if self.left:
-            refusal = self._change.undone(self.left)
-            refusal.outcome = Outcome.NOT_APPLIED
-            raise refusal
+            error.outcome = Outcome.NOT_APPLIED  # of what is found to be left
+            if getattr(error, "status", "") != "NO" or isinstance(error, MailboxNotFound):
+                self.tried = False
+                raise
+            self.heard, self.refusal = Reply.NO, error  # some of it may be done all the same
+        else:
+            self.heard = Reply.OK
+            self.finished(done)
 
-    async def _ask(self, session: ImapSession, reply: Reply) -> None:
-        verdict = await self._change.verify(session, self.left, reply)
-        self._bulk.evidence.update(verdict.evidence)
-        self._finished(verdict.done)
-        self._bulk.gone |= verdict.gone
-        self._bulk.unknown |= verdict.unknown
-        if verdict.unknown and self._bulk.error is None:
-            self._bulk.error = CommandError(f"{self._change.verb}: no reply came")
-        self.left = verdict.left
-        self.tried = False
-
-    def _finished(self, uids: UidSet) -> None:
+    def finished(self, uids: UidSet) -> None:
+        """These are done."""
         self._bulk.done |= uids
         self.left -= uids
         self.progressed = self.progressed or bool(uids)

@@ -28,8 +28,8 @@ class Expunge(Change):
         await session.execute(UidExpunge(uids))
         return UidSet()
 
-    async def verify(self, session: ImapSession, uids: UidSet, reply: Reply) -> Verdict:  # noqa: ARG002  the state alone tells
-        here = UidSet([row.uid for row in await fetch_rows(session, uids, ("FLAGS",)) if row.uid is not None])
+    async def verify(self, uids: UidSet, reply: Reply) -> Verdict:  # noqa: ARG002  the state alone tells
+        here = await self.place.there(uids)
         return Verdict(done=uids - here, left=here)
 
     def undone(self, uids: UidSet) -> GmailError:

@@ -12,6 +12,7 @@ from aiogmail.imap.labels import SPECIAL_USES, system_label
 from aiogmail.imap.lookup import fetch_rows, has_gmail
 from aiogmail.imap.query import Q, Query, criteria
 from aiogmail.imap.session import ImapSession
+from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import Fetch
 from aiogmail.ports import Effect, Outcome, Runner
 
@@ -56,6 +57,14 @@ class Place:
             return system_label(name, ())
         listed = next((one for one in await self._all(session) if one.name == name), None)
         return system_label(name, listed.attributes if listed is not None else ())
+
+    async def rows(self, uids: UidSet, *items: str) -> list[Fetch]:
+        """The rows of these messages, where they are in the mailbox."""
+        return await self.runner.run(lambda session: fetch_rows(session, uids, items), Effect.PURE)
+
+    async def there(self, uids: UidSet) -> UidSet:
+        """Which of these messages are in the mailbox."""
+        return UidSet([row.uid for row in await self.rows(uids, "FLAGS") if row.uid is not None])
 
     def is_here(self, mailbox: str) -> bool:
         """Whether a name means this mailbox."""

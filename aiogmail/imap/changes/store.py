@@ -11,7 +11,7 @@ from aiogmail.imap.lookup import fetch_rows
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import Fetch
-from aiogmail.ports import Outcome
+from aiogmail.ports import Effect, Outcome
 
 from .bulk import Change, Reply, Verdict
 from .place import Place
@@ -78,10 +78,10 @@ class Store(Change):
         self._conflicts |= stored.modified
         return UidSet([uid for uid, row in stored.rows.items() if uid in uids and self._holds(row)])
 
-    async def verify(self, session: ImapSession, uids: UidSet, reply: Reply) -> Verdict:
-        rows = await fetch_rows(session, uids, (self._item, "MODSEQ") if self._modseqs else (self._item,))
+    async def verify(self, uids: UidSet, reply: Reply) -> Verdict:
+        rows = await self.place.rows(uids, self._item, *(("MODSEQ",) if self._modseqs else ()))
         if self._item == LABELS and self._own is None and any(not self._holds(row) for row in rows):
-            own = await self.place.label(session)
+            own = await self.place.runner.run(self.place.label, Effect.PURE)
             self._own = there([own] if own else [])
         done, left, unknown = [], [], []
         for row in rows:

@@ -71,8 +71,8 @@ class Transfer(Change):
         self._arrived(copied.uids, copied.uidvalidity)
         return UidSet(list(copied.uids))
 
-    async def verify(self, session: ImapSession, uids: UidSet, reply: Reply) -> Verdict:
-        here = UidSet([row.uid for row in await fetch_rows(session, uids, ("FLAGS",)) if row.uid is not None])
+    async def verify(self, uids: UidSet, reply: Reply) -> Verdict:
+        here = await self.place.there(uids)
         if reply is Reply.OK and (self._move or not self._gmail or here == uids):
             # That it did not say where they went does not make it less done.
             return Verdict(

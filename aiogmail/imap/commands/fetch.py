@@ -44,7 +44,6 @@ class UidFetch(Command[UidSet]):
 
     name = "UID FETCH"
     bulk = True
-    patient = True
     concurrent = True
 
     def __init__(self, uids: UidSet, items: Sequence[str], on_rows: Callable[[list[Fetch]], None], *, small: bool = True) -> None:

@@ -16,8 +16,11 @@ from .structure import read_structure
 __all__ = ["KNOWN", "decode_date", "decode_labels", "decode_value", "read_attributes"]
 
 _MAX_UID = 0xFFFF_FFFF
-_DATE = re.compile(rb" ?[0-9]{1,2}-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}")
-_FULL = len("06-Feb-1992 16:51:37 +0000")
+_DAY = re.compile(rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ")
+_ZONE = re.compile(rb" ([+-][0-9]{2})([0-9]{2})")
+_TIME = len("16:51:37")
+_BEHIND_TIME = len(" +0000")
+_COLON = 0x3A
 _MONTHS = {
     name: f"{number:02}"
     for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)
@@ -129,14 +132,34 @@ def _date(scanner: Scanner) -> datetime | None:
 
 def decode_date(text: bytes) -> datetime | None:
     """``06-Feb-1992 16:51:37 +0000``; ``None`` for what is no date."""
-    if _DATE.fullmatch(text) is None:
+    behind = len(text) - _BEHIND_TIME
+    before = behind - _TIME
+    if before < 0 or text[before + 2] != _COLON or text[before + 5] != _COLON:
         return None
-    date = text.decode("ascii") if len(text) == _FULL else f"{text.decode('ascii').strip():0>26}"
+    day, zone = _day(text[:before]), _zone(text[behind:])
+    if day is None or zone is None:
+        return None
     try:
-        month = _MONTHS.get(date[3:6]) or _MONTHS[date[3:6].title()]
-        return datetime.fromisoformat(f"{date[7:11]}-{month}-{date[:2].replace(' ', '0')}T{date[12:20]}{date[21:24]}:{date[24:]}")
-    except (KeyError, ValueError):
+        return datetime.fromisoformat(f"{day}T{text[before:behind].decode('ascii')}{zone}")
+    except ValueError:
         return None
+
+
+@functools.lru_cache(2048)
+def _day(text: bytes) -> str | None:
+    """``06-Feb-1992`` and a space as ISO 8601 writes it. The days of a mailbox are few."""
+    match = _DAY.fullmatch(text)
+    if match is None:
+        return None
+    day, name, year = (part.decode("ascii") for part in match.groups())
+    month = _MONTHS.get(name.title())
+    return None if month is None else f"{year}-{month}-{day:0>2}"
+
+
+@functools.lru_cache(256)
+def _zone(text: bytes) -> str | None:
+    match = _ZONE.fullmatch(text)
+    return None if match is None else f"{match[1].decode('ascii')}:{match[2].decode('ascii')}"
 
 
 _DECODERS: dict[str, Callable[[Scanner], object]] = {

@@ -14,9 +14,9 @@ from .scanner import LITERAL, NIL, QUOTED, Value, unquote
 
 __all__ = ["ENVELOPE", "Address", "Envelope", "read_addresses"]
 
-_NSTRING = rb"(?:" + NIL + rb"|" + QUOTED + rb"|~?+" + LITERAL + rb")"
+_NSTRING = rb"(?:" + QUOTED + rb"|" + NIL + rb"|~?+" + LITERAL + rb")"  # the most frequent first
 _ADDRESS = rb"\(" + rb" ".join([_NSTRING] * 4) + rb"\)"
-_ADDRESSES = rb"(?:" + NIL + rb"|\((?:" + _ADDRESS + rb" ?+)++\))"
+_ADDRESSES = rb"(?:\((?:" + _ADDRESS + rb" ?+)++\)|" + NIL + rb")"
 # the ten fields as ten groups, in the shape that RFC 9051 wants; other shapes are read by the way of values
 ENVELOPE = rb"\(" + rb" ".join(rb"(" + field + rb")" for field in [_NSTRING] * 2 + [_ADDRESSES] * 6 + [_NSTRING] * 2) + rb"\)"
 _STRINGS = re.compile(_NSTRING)
@@ -128,7 +128,8 @@ class Envelope:
             return None
         if b"{" not in text:
             return text, ()
-        literals = tuple(itertools.islice(self._literals_from(match, self._base + index), text.count(b"\r\n")))
+        first = match.string.count(b"\r\n", 0, match.start(self._base + index))
+        literals = self._literals[first : first + text.count(b"\r\n")]
         return (text, literals) if sum(map(len, literals)) <= _SHORT else None
 
     def _fields(self) -> tuple[object, ...]:

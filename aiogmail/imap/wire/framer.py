@@ -20,11 +20,20 @@ Frame = bytes | tuple[bytes, tuple[bytes, ...]]
 """A response without its last CRLF; with its literals where it has any: see :class:`aiogmail.imap.wire.responses.Response`."""
 
 SCRATCH = 64 * 1024
+"""What is read at once: lines of so many bytes are worked off in a moment."""
+_WIDE = 256 * 1024
+"""And while bodies flow, each of which is one step: the fewer turns of the loop, the better."""
 _BLOCK = 2 * 1024 * 1024
 _LARGE_PIECE = 1024
+_ROW_SIZE = 1200
+"""No line that the pattern of a row takes is longer."""
 _NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
+_ROW = re.compile(rb"\* [0-9]{1,20}+ [^\r{]{0,1000}+\{([0-9]{1,9}+)\}\r\n")
+"""Data, not a status, with a literal at its end and no brace before."""
+_SIZES = {b"{%d}" % size: size for size in range(1024)}
+"""Header fields are short."""
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
 
 
@@ -35,7 +44,8 @@ class _Shared(threading.local):
     """
 
     def __init__(self) -> None:
-        self.scratch = memoryview(bytearray(SCRATCH))
+        self.wide = memoryview(bytearray(_WIDE))
+        self.scratch = self.wide[:SCRATCH]
 
 
 _shared = _Shared()
@@ -53,6 +63,9 @@ class Framer:
         self._line_limit = min(limits.line, limits.response)
         self._literal_limit = limits.literal
         self._response_limit = limits.response
+        # A response that is no larger, with what it costs to keep, breaks no limit; -1: not even one of the usual rows.
+        self._row_limit = min(limits.line, limits.literal, limits.response) - _ROW_SIZE - _LITERAL_OVERHEAD
+        self._row_limit = max(-1, self._row_limit)
         self.error: ProtocolError | None = None
         self.received = 0
         self._held = b""  # the last bytes of a segment that may be the start of "}" CRLF
@@ -83,7 +96,8 @@ class Framer:
         if len(self._room) - self._filled < SCRATCH:
             self._end_block()
             if self._missing < SCRATCH:
-                return _shared.scratch
+                # While bodies flow more is read at once. Behind the rest of a large literal comes the next, which is better in its block.
+                return _shared.wide if self._missing and not self._reserve_taken else _shared.scratch
             self._room = self._block()
         return self._room[self._filled :]
 
@@ -111,7 +125,7 @@ class Framer:
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
         if not self._room:
-            return self.feed(bytes(_shared.scratch[:count]))
+            return self.feed(bytes(_shared.wide[:count]))
         self.received += count
         self._filled += count
         self._missing -= count
@@ -160,7 +174,12 @@ class Framer:
             if self._missing:
                 return
             position = self._go_on(data, position, frames)
-        while (marker := data.find(b"}\r\n", position)) >= 0:
+        while True:
+            if not self._lines and not self._tail:
+                position = self._frame_rows(data, position, frames)
+            marker = data.find(b"}\r\n", position)
+            if marker < 0:
+                break
             last = data[position : marker + 1]
             position = marker + 3
             if self._tail or b"\r" in last:
@@ -175,11 +194,7 @@ class Framer:
                 continue
             self._lines.append(last)
             end = position + size
-            if data.startswith(b")\r\n", end) and len(self._lines) == 1:  # as every mailbox of bodies comes
-                self._literals.append(data[position:end])
-                self._end_response(b")", frames)
-                position = end + 3
-            elif end <= len(data):
+            if end <= len(data):
                 self._literals.append(data[position:end])
                 position = self._go_on(data, end, frames)
             else:
@@ -187,13 +202,69 @@ class Framer:
                 position = self._fill_literal(data, position)
         self._frame_rest(data[position:] if position else data, frames)
 
+    def _frame_rows(self, data: bytes, position: int, frames: list[Frame]) -> int:
+        """Data whose first line ends in a literal, one behind the other, as most rows with literals come. Where to go on."""
+        total, limit = len(data), self._row_limit
+        while (row := _ROW.match(data, position)) is not None:
+            begin, size = row.end(), int(row[1])
+            end = begin + size
+            if size > limit or end > total:
+                break
+            if data.startswith(b")\r\n", end):  # a row with a body, and nothing else behind it
+                frames.append((data[position:begin] + b")", (data[begin:end],)))
+                position = end + 3
+                continue
+            self._lines.append(data[position : begin - 2])
+            self._literals.append(data[begin:end])
+            self._lines_size, self._literals_size = begin - position, size + _LITERAL_OVERHEAD
+            position = self._go_on(data, end, frames)
+            if self._lines:
+                break
+        return position
+
     def _go_on(self, data: bytes, position: int, frames: list[Frame]) -> int:
-        """The lines and literals behind a literal, to the end of the response or of the data. Where to go on."""
+        """The lines and literals behind a literal, to the end of the response or of the data. Where to go on.
+
+        What is far from every limit is charged against all of them at once.
+        """
+        lines, literals = self._lines, self._literals
+        total = len(data)
+        room = self._row_limit - self._lines_size - self._literals_size
+        while (end := data.find(_CRLF, position)) >= 0:
+            line = data[position:end]
+            if line[-1:] != b"}":
+                if room < len(line):
+                    break
+                lines.append(line)
+                frames.append((_CRLF.join(lines), tuple(literals)))
+                self._lines, self._lines_size = [], 0
+                self._literals, self._literals_size = [], 0
+                return end + 2
+            size = _SIZES.get(line[line.rfind(b"{") :], -1)
+            if size < 0:
+                break
+            begin = end + 2
+            end = begin + size
+            room -= end - position + _LITERAL_OVERHEAD
+            if room < 0 or end > total:
+                break
+            lines.append(line)
+            literals.append(data[begin:end])
+            position = end
+        self._lines_size = sum(map(len, lines)) + 2 * len(lines)
+        self._literals_size = sum(map(len, literals)) + _LITERAL_OVERHEAD * len(literals)
+        return self._go_on_slowly(data, position, frames)
+
+    def _go_on_slowly(self, data: bytes, position: int, frames: list[Frame]) -> int:
+        """The same, with every limit by itself."""
         lines, literals = self._lines, self._literals
         while (end := data.find(_CRLF, position)) >= 0:
             line = data[position:end]
             position = end + 2
-            size = self._announced(line) if line[-1:] == b"}" else -1
+            if line[-1:] != b"}":
+                self._end_response(line, frames)
+                return position
+            size = self._announced(line)
             if size < 0:
                 self._end_response(line, frames)
                 return position
@@ -255,16 +326,16 @@ class Framer:
         digits = line[brace + 1 : -1]
         if brace < 0 or not digits.isdigit() or not (self._lines or _DATA_LINE.match(line)):
             return -1
-        self._lines_size += len(line) + 2
-        if self._lines_size > self._line_limit:
-            self._check_line(self._lines_size)
+        lines = self._lines_size = self._lines_size + len(line) + 2
+        if lines > self._line_limit:
+            self._check_line(lines)
         if len(digits) > 20:
             raise ProtocolError("the server broke the IMAP grammar: it announced a literal with a size of more than 20 digits")
         size = int(digits)
         if size > self._literal_limit:
             raise LimitExceeded(f"the server announced a literal of {size} bytes, more than Limits.literal ({self._literal_limit}) allows")
-        self._literals_size += size + _LITERAL_OVERHEAD
-        if self._lines_size + self._literals_size > self._response_limit:
+        literals = self._literals_size = self._literals_size + size + _LITERAL_OVERHEAD
+        if lines + literals > self._response_limit:
             self._check_response(0)
         return size
 

@@ -20,7 +20,7 @@ __all__ = ["FLAT_DEPTH", "LITERAL", "NIL", "NUMBER", "QUOTED", "STRING", "Scanne
 Value = int | str | bytes | tuple["Value", ...] | None
 
 NUMBER = rb"[0-9]{1,20}+"
-QUOTED = rb'"[^"\\\r\0]*+(?:\\[^\r\0][^"\\\r\0]*+)*+"'
+QUOTED = rb'"[^"\\\r\0]*+(?:"|(?:\\[^\r\0][^"\\\r\0]*+)++")'
 LITERAL = rb"\{[0-9]{1,20}+\}\r\n"
 STRING = rb"(?:" + QUOTED + rb"|~?" + LITERAL + rb")"
 NIL = rb"[Nn][Ii][Ll]"
@@ -54,7 +54,9 @@ _LIST = re.compile(nested(FLAT_DEPTH))
 def unquote(quoted: bytes) -> bytes:
     """The value of a quoted string, given with its quotes."""
     value = quoted[1:-1]
-    return _ESCAPE.sub(rb"\1", value) if b"\\" in value else value
+    if b"\\" not in value:
+        return value
+    return _ESCAPE.sub(rb"\1", value) if b"\\\\" in value else value.replace(b"\\", b"")
 
 
 def excerpt(text: bytes, position: int) -> str:

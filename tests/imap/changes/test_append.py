@@ -11,7 +11,7 @@ from aiogmail.imap.changes.append import append_limit
 from aiogmail.imap.changes.arguments import message_octets, read_message_id
 from aiogmail.testing import Fault
 
-from .world import in_world, letter, verbs
+from .world import graded, in_world, letter, verbs
 
 BIG = letter(99, body=("x" * 70 + "\r\n") * 1000)
 
@@ -41,8 +41,8 @@ def stored(account, number=99):
     return [message for message in account.messages if message.message_id == f"<{number}@x.example>"]
 
 
-@pytest.mark.parametrize("duplicate", ["label", "replace", "store"])
-@pytest.mark.parametrize("fault", [None, *NOT_STORED, *STORED], ids=["none", *ids(NOT_STORED), *ids(STORED)])
+@pytest.mark.parametrize("duplicate", graded(["label", "replace", "store"], (2,)))
+@pytest.mark.parametrize("fault", graded([None, *NOT_STORED, *STORED], (0, 1, 3, 4, 6, 10), ["none", *ids(NOT_STORED), *ids(STORED)]))
 def test_a_message_is_stored_once_whatever_is_cut(fault, duplicate):
     async def test(server, account, box):
         if fault is not None:
@@ -63,7 +63,7 @@ def test_a_message_is_stored_once_whatever_is_cut(fault, duplicate):
     in_world(test, append_duplicate=duplicate)
 
 
-@pytest.mark.parametrize("fault", [*NOT_STORED, *STORED], ids=[*ids(NOT_STORED), *ids(STORED)])
+@pytest.mark.parametrize("fault", graded([*NOT_STORED, *STORED], (2, 5), [*ids(NOT_STORED), *ids(STORED)]))
 def test_one_without_a_message_id_is_known_by_its_octets(fault):
     async def test(server, account, box):
         await box.append(letter(7, message_id=False))
@@ -189,6 +189,7 @@ def test_cut_every_time_it_is_given_up_and_known_not_to_be_stored():
         (Fault("answer", "APPEND", text="NO [OVERQUOTA] Not enough storage. (Failure)"), {}, errors.OverQuota),
         (Fault("answer", "APPEND", text="BAD Could not parse command"), {}, errors.CommandError),
         (None, {"append_limit": 1000}, errors.MessageTooLarge),
+        (Fault("answer", "APPEND", text="BAD [TOOBIG] Message too large. https://x (Failure)"), {}, errors.MessageTooLarge),
         (None, {"quota": 0}, errors.OverQuota),
     ],
 )
@@ -204,15 +205,6 @@ def test_a_refusal_is_told_at_once(fault, behaviour, kind):
         assert not stored(account)
 
     in_world(test, **behaviour)
-
-
-def test_what_is_larger_than_the_limit_is_not_sent():
-    async def test(server, account, box):
-        with pytest.raises(errors.MessageTooLarge, match="APPENDLIMIT"):
-            await box.append(b"x" * 35_651_585)
-        assert not verbs(server, "APPEND")
-
-    in_world(test)
 
 
 @pytest.mark.parametrize(

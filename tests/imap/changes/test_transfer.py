@@ -2,14 +2,15 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
-from aiogmail import ConfigurationError, MailboxNotFound, Outcome, OutcomeUnknown, Q, errors
+from aiogmail import ConfigurationError, Limits, MailboxNotFound, Outcome, OutcomeUnknown, Q, errors
 from aiogmail.testing import Fault
 
 from .test_store import ids
-from .world import in_world, letter, verbs
+from .world import graded, in_world, letter, verbs
 
 
 def cuts(verb):
@@ -32,8 +33,8 @@ def cuts(verb):
 CUTS = cuts("UID MOVE")
 
 
-@pytest.mark.parametrize("number", range(len(CUTS)), ids=ids(CUTS))
-@pytest.mark.parametrize("destination", ["Work", "[Gmail]/Starred", "[Gmail]/All Mail", "[Gmail]/Trash"])
+@pytest.mark.parametrize("number", graded(range(len(CUTS)), (0, 2, 8), ids(CUTS)))
+@pytest.mark.parametrize("destination", graded(["Work", "[Gmail]/Starred", "[Gmail]/All Mail", "[Gmail]/Trash"], (0,)))
 def test_messages_are_copied_once_whatever_is_cut(number, destination):
     async def test(server, account, box):
         fault = cuts("UID COPY")[number]
@@ -54,8 +55,8 @@ def test_messages_are_copied_once_whatever_is_cut(number, destination):
     in_world(test)
 
 
-@pytest.mark.parametrize("fault", CUTS, ids=ids(CUTS))
-@pytest.mark.parametrize("destination", ["Work", "[Gmail]/Trash", "[Gmail]/All Mail"])
+@pytest.mark.parametrize("fault", graded(CUTS, (0, 2, 6, 9), ids(CUTS)))
+@pytest.mark.parametrize("destination", graded(["Work", "[Gmail]/Trash", "[Gmail]/All Mail"], (0,)))
 def test_messages_are_moved_once_whatever_is_cut(fault, destination):
     async def test(server, account, box):
         server.faults.add(fault)
@@ -115,7 +116,7 @@ def test_a_mailbox_that_does_not_exist_takes_nothing(call):
 
 
 @pytest.mark.parametrize("mailbox", ["INBOX", "[Gmail]/All Mail", "Work", "[Gmail]/Trash", "[Gmail]/Spam"])
-@pytest.mark.parametrize("cut", [None, "request", "reply"])
+@pytest.mark.parametrize("cut", graded([None, "request", "reply"], (0,)))
 def test_archived_messages_are_out_of_the_inbox_and_kept(mailbox, cut):
     async def test(server, account, box):
         for verb in ("UID STORE", "UID MOVE") if cut else ():
@@ -132,7 +133,7 @@ def test_archived_messages_are_out_of_the_inbox_and_kept(mailbox, cut):
     in_world(test, mailbox=mailbox, labels=(own,) if own else ("\\Inbox", mailbox))
 
 
-@pytest.mark.parametrize("locale", ["en", "de", "fr", "ja"])
+@pytest.mark.parametrize("locale", ["en", "ja"])
 def test_the_bin_is_found_in_every_language(locale):
     async def test(server, account, box):
         server.faults.add(Fault("close", "UID MOVE", point="reply", byte=0))
@@ -160,6 +161,20 @@ def test_the_bin_is_not_moved_to_itself():
     in_world(test, mailbox="[Gmail]/Trash", labels=("\\Trash",))
 
 
+@pytest.mark.parametrize("call", ["archive", "trash", "copy", "add_labels"])
+def test_an_outage_before_anything_was_sent_changed_nothing(call):
+    async def test(server, account, box):
+        account.drop_sessions()
+        server.faults.add(Fault("close", "CONNECT", times=None))
+        with pytest.raises(errors.TransportError) as caught:
+            await getattr(box, call)("1:2", *(["Work"] if call in ("copy", "add_labels") else []))
+        assert caught.value.outcome is Outcome.NOT_APPLIED
+        assert caught.value.stage
+        server.faults.clear()
+
+    in_world(test)
+
+
 def test_without_a_bin_a_lost_move_to_it_finds_nothing_there():
     async def test(server, account, box):
         server.faults.add(Fault("close", "UID STORE", point="reply", byte=0))
@@ -169,7 +184,7 @@ def test_without_a_bin_a_lost_move_to_it_finds_nothing_there():
     in_world(test, hidden=frozenset({"[Gmail]/Trash", "[Gmail]/Spam"}))
 
 
-@pytest.mark.parametrize("fault", [None, *cuts("UID EXPUNGE")[:9]], ids=["none", *ids(CUTS)[:9]])
+@pytest.mark.parametrize("fault", graded([None, *cuts("UID EXPUNGE")[:9]], (0, 1, 3), ["none", *ids(CUTS)[:9]]))
 def test_only_what_is_marked_and_named_is_expunged(fault):
     async def test(server, account, box):
         await box.add_flags("1:3", r"\Deleted")
@@ -194,7 +209,7 @@ def test_what_all_mail_keeps_is_not_said_to_be_expunged():
     in_world(test, mailbox="[Gmail]/All Mail", auto_expunge=False)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", graded(range(10), (0,)))
 def test_thousands_are_moved_once_whatever_is_cut(seed):
     chance = random.Random(seed)
 
@@ -231,6 +246,22 @@ def test_a_copy_that_was_there_before_is_found_too():
         await test(server, account, box)
 
     in_world(prepared)
+
+
+@pytest.mark.parametrize("fault", graded(CUTS, (2,), ids(CUTS)))
+def test_with_a_single_connection_a_look_elsewhere_waits_for_nobody(fault):
+    async def test(server, account, box, gmail):
+        account.labels.create("Work", account.behaviour)
+        server.faults.add(fault)
+        assert str((await box.move("1:3", "Work")).applied) == "1:3"
+        assert str((await box.copy("4", "Work")).applied) == "4"
+        assert len(await gmail.mailboxes()) > 5
+        async for message in box.fetch("1:*", "flags"):
+            await box.move(message.uid, "Work")
+        assert account.inbox.order == []
+        assert asyncio.get_running_loop().time() < 200
+
+    in_world(test, settings=lambda settings: replace(settings, limits=Limits(connections=1)))
 
 
 def test_a_letter_that_comes_in_meanwhile_is_not_touched():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from aiogmail import Gmail
 from aiogmail.testing import Behaviour, GmailEmulator, run_virtual
 
@@ -39,3 +41,12 @@ def in_world(test, *, count=5, seed=0, mailbox="INBOX", readonly=False, settings
 def verbs(server, verb):
     """The lines of the commands of this verb that the server has read."""
     return [command.line for command in server.ledger.commands if command.verb == verb]
+
+
+def graded(values, quick, names=None):
+    """Values to parametrise with: those at these places for every Python, the others for one."""
+    names = names or [None] * len(values)
+    return [
+        pytest.param(value, id=name, marks=() if place in quick else pytest.mark.slow)
+        for place, (value, name) in enumerate(zip(values, names, strict=True))
+    ]

@@ -345,3 +345,57 @@ def test_a_literal_by_both_roads_in_turn_is_whole():
             framer.feed(piece)
         position += count
     assert framer.feed(octets[position:] + b")\r\n")[0][1] == (octets,)
+
+
+def test_while_bodies_flow_more_is_read_at_once():
+    framer = Framer(Limits())
+    assert len(framer.get_buffer()) == SCRATCH
+    row = b"* 1 FETCH (BODY[] {40000}\r\n" + b"x" * 40_000 + b")\r\n"
+    framer.get_buffer()[:30_000] = row[:30_000]
+    framer.buffer_updated(30_000)
+    wide = framer.get_buffer()
+    assert len(wide) > SCRATCH
+    rest = row[30_000:] + 3 * row
+    wide[: len(rest)] = rest
+    assert [literals for _, literals in framer.buffer_updated(len(rest))] == [(b"x" * 40_000,)] * 4
+    assert len(framer.get_buffer()) == SCRATCH
+
+
+LINES = [
+    b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n",
+    b"* 1 FETCH (UID 1 BODY[] {0}\r\n)\r\n",
+    b"* 1 FETCH (BODY[] {3}\r\nabc UID 1)\r\n",
+    b'* 1 FETCH (X {3}\r\nabc Y {2}\r\n)\r Z "{3}" {1}\r\nq)\r\n',
+    b"* 1 FETCH (X {3}\r\nabc Y {2}}\r\n",
+    b"* 1 FETCH (X {3}\r\nabc Y }\r\n",
+    b"* 1 FETCH (X {3}\r\nabc 5}\r\n",
+    b"* 1 FETCH (X {3}\r\nabc {a}\r\n",
+    b'* 1 FETCH (X "{5}" {3}\r\nabc)\r\n',
+    b"* 1 EXISTS {3}\r\nabc\r\n",
+    b"* OK {3}\r\n",
+    b"* 1 FETCH (X {3}\r\n)\r\n)\r\n",
+    b"* 1 FETCH (" + b"X" * 1100 + b" {3}\r\nabc)\r\n",
+    b'* LIST () "/" {3}\r\nabc\r\n',
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_of_every_shape_are_framed_alike_however_they_are_cut_and_near_every_limit(seed):
+    """The quick roads and the slow one are one road: only the limits tell which is taken."""
+    rng = random.Random(seed)
+    data = b"".join(rng.choice(LINES) for _ in range(12))
+    if seed % 4 == 0:
+        data += b"* 1 FETCH (X {%d}\r\n" % rng.choice([10**9, 10**10, 10**19, 10**25]) + b"abc)\r\n"
+    for limits in (
+        Limits(),
+        Limits(line=1500, literal=1500, response=3000),
+        Limits(line=rng.randrange(1100, 1300), literal=2, response=1400),
+    ):
+        whole = Framer(limits)
+        frames = whole.feed(data)
+        for step in (1, 7, 64, rng.randrange(1, 200)):
+            framer = Framer(limits)
+            pieces = [framer.feed(data[at : at + step]) for at in range(0, len(data), step)]
+            assert [frame for piece in pieces for frame in piece] == frames
+            assert str(framer.error) == str(whole.error)
+            assert framer.pending == whole.pending

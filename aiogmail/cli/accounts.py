@@ -1,0 +1,82 @@
+"""How are accounts let in, listed and forgotten?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiogmail.client import Gmail
+from aiogmail.errors import ConfigurationError, LoginRequired, TokenEndpointError, TokenRefused
+from aiogmail.oauth import OAuthClient, TokenCache, check_address, login, revoke
+
+from .config import Account, Servers
+from .desk import Desk
+
+__all__ = ["forget", "let_in", "list_accounts"]
+
+_NO_CLIENT = (
+    "client-secrets: which OAuth client? Make one of the type 'Desktop app' at https://console.cloud.google.com/apis/credentials, "
+    "download its JSON, and name it with --client-secrets FILE; it is remembered"
+)
+
+
+def _client(desk: Desk, servers: Servers, given: Path | None) -> OAuthClient:
+    remembered = desk.accounts.folder / "client_secrets.json"
+    if given is not None:
+        client = OAuthClient.from_client_secrets_file(given)
+        desk.accounts.remember(remembered, given)
+        return client
+    if servers.client is not None:
+        return servers.client
+    if not remembered.exists():
+        raise ConfigurationError(_NO_CLIENT)
+    return OAuthClient.from_client_secrets_file(remembered)
+
+
+async def let_in(desk: Desk, address: str, *, client_secrets: Path | None, browser: bool, keyring: bool) -> None:
+    """Let a person consent, try the token on the account, and only then remember both.
+
+    Raises:
+        LoginRequired: the consent was given by another account.
+        GmailError: what :func:`aiogmail.login` and the first connection raise.
+    """
+    address = check_address(address).lower()
+    servers = desk.servers()
+    client = _client(desk, servers, client_secrets)
+    credentials = await login(client, address=address, browser=browser, show=desk.say)
+    async with TokenCache() as tokens, Gmail(address, credentials, tokens=tokens, settings=servers.settings) as gmail:
+        try:
+            async with gmail.mailbox("INBOX", readonly=True) as inbox:
+                messages = inbox.state.exists
+        except TokenRefused:
+            raise LoginRequired(f"consent was given, but not by {address}: log in again, and choose that account on the page") from None
+    desk.accounts.add(Account(address, keyring, servers.path), credentials)
+    desk.say(f"{address}: let in; {messages} messages in INBOX", "green")
+
+
+def list_accounts(desk: Desk, *, as_json: bool) -> None:
+    """Which accounts there are."""
+    default = desk.accounts.default()
+    rows = []
+    for account in desk.accounts.all():
+        is_default = default is not None and account.address == default.address
+        where = "keyring" if account.keyring else "file"
+        servers = str(account.settings) if account.settings is not None else "Gmail"
+        if as_json:
+            desk.give_json({"address": account.address, "default": is_default, "kept_in": where, "servers": servers})
+        rows.append((account.address, "default" if is_default else "", where, servers))
+    if not as_json:
+        desk.give_table(("account", "", "kept in", "servers"), rows)
+    if not rows:
+        desk.say("no account yet; run: aiogmail login ADDRESS")
+
+
+async def forget(desk: Desk, account: Account) -> None:
+    """Give the consent back at the server, as far as it can be reached, and forget the account."""
+    servers = desk.servers(account)
+    try:
+        credentials = desk.accounts.credentials(account)
+        await revoke(credentials, address=account.address, store=desk.accounts.store(account), revoke_uri=servers.revoke_uri)
+    except (ConfigurationError, TokenEndpointError) as error:
+        desk.say(f"the consent could not be given back ({error}); do it at https://myaccount.google.com/permissions", "yellow")
+    desk.accounts.remove(account)
+    desk.say(f"{account.address}: forgotten")

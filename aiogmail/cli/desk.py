@@ -1,0 +1,165 @@
+"""What does every command need? An account opened, errors in one line with an exit code, output for people and for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from aiogmail.client import Gmail
+from aiogmail.errors import (
+    AccessDenied,
+    AuthError,
+    CommandError,
+    ConfigurationError,
+    GmailError,
+    LoginRequired,
+    MailboxNotFound,
+    OutcomeUnknown,
+    ProtocolError,
+    StateError,
+    TokenEndpointError,
+    TransportError,
+)
+from aiogmail.oauth import TokenCache
+
+from .config import Account, Accounts, Servers
+
+__all__ = ["EXIT_CODES", "Desk", "exit_code", "run"]
+
+EXIT_CODES: tuple[tuple[type[BaseException], int, str], ...] = (
+    (ConfigurationError, 2, "an argument, an option or a file is wrong; nothing was sent"),
+    (TokenEndpointError, 4, "no connection, or none that lasted: try again"),
+    (AuthError, 3, "not let in: log in again, or do what the message says"),
+    (TransportError, 4, "no connection, or none that lasted: try again"),
+    (ProtocolError, 4, "no connection, or none that lasted: try again"),
+    (MailboxNotFound, 5, "the server refused: no such label, over quota, throttled, ..."),
+    (CommandError, 5, "the server refused: no such label, over quota, throttled, ..."),
+    (OutcomeUnknown, 6, "it may have happened: the message says how to find out"),
+    (KeyboardInterrupt, 130, "interrupted"),
+)
+_ADVICE: tuple[tuple[type[GmailError], str], ...] = (
+    (LoginRequired, "run: aiogmail login {address}"),
+    (AccessDenied, "run: aiogmail doctor"),
+    (TransportError, "check the network, then: aiogmail doctor"),
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """What the program ends with for an error: 1 if it is none of :data:`EXIT_CODES`."""
+    return next((code for kind, code, _ in EXIT_CODES if isinstance(error, kind)), 1)
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where a command stands: the account, the servers, and where its words go.
+
+    Attributes:
+        address: the account asked for; ``None``: the default one.
+        servers_file: the settings file asked for; ``None``: the one that the account was logged in with.
+        accounts: those that were logged in.
+        out: what the command gives; err: what it says besides.
+    """
+
+    address: str | None = None
+    servers_file: Path | None = None
+    accounts: Accounts = field(default_factory=Accounts)
+    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+
+    def account(self) -> Account:
+        """The account that is meant."""
+        return self.accounts.choose(self.address)
+
+    def servers(self, account: Account | None = None) -> Servers:
+        """The servers that are meant."""
+        return Servers.load(self.servers_file or (account.settings if account is not None else None))
+
+    @asynccontextmanager
+    async def gmail(self) -> AsyncIterator[Gmail]:
+        """The account, opened; its access tokens are shared with other commands that run."""
+        account = self.account()
+        credentials = self.accounts.credentials(account)
+        settings = self.servers(account).settings
+        async with (
+            TokenCache(self.accounts.store(account)) as tokens,
+            Gmail(account.address, credentials, tokens=tokens, settings=settings) as gmail,
+        ):
+            yield gmail
+
+    # -- words -------------------------------------------------------------------------------------------------------------
+
+    def say(self, text: str, style: str = "") -> None:
+        """A word besides, on standard error."""
+        self.err.print(text, style=style, markup=False)
+
+    def give_json(self, value: Mapping[str, Any]) -> None:
+        """One line of JSON."""
+        self.write(json.dumps(value, ensure_ascii=False, default=str))
+
+    def write(self, line: str) -> None:
+        """One line as it is: what a program reads is neither folded nor coloured."""
+        self.out.file.write(line + "\n")
+        self.out.file.flush()
+
+    def give_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
+        """A table on a terminal, lines with tabs in a pipe."""
+        if not self.out.is_terminal:
+            for row in rows:
+                self.write("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+            return
+        table = Table(*columns, show_edge=False, box=None, pad_edge=False, header_style="bold")
+        for number, row in enumerate(rows):
+            table.add_row(*(_plain(cell) for cell in row), style=styles[number] if styles else "")
+        self.out.print(table, soft_wrap=False)
+
+
+def _plain(cell: str) -> str:
+    """A cell in which nothing is markup, and no control character reaches the terminal: subjects come from strangers."""
+    return "".join(char if char.isprintable() else " " for char in cell).replace("[", "\\[")
+
+
+def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    """Run a command to its end.
+
+    Raises:
+        typer.Exit: with the code of the error it ended with, which was said in one line.
+    """
+    try:
+        asyncio.run(main())
+    except (GmailError, KeyboardInterrupt) as error:
+        desk.say(_one_line(desk, error), "red")
+        raise typer.Exit(exit_code(error)) from None
+    except BrokenPipeError:  # whoever reads our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+def _one_line(desk: Desk, error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "aiogmail: interrupted"
+    advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
+    if advice:
+        advice = "; " + advice.format(address=desk.address or "ADDRESS")
+    kind = " (a bug of aiogmail's: please report it)" if isinstance(error, StateError) else ""
+    return f"aiogmail: {' '.join(str(error).split())}{kind}{advice}"
+
+
+def log_to_stderr() -> None:
+    """The protocol as it passes, secrets masked, on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(relativeCreated)8.0f ms  %(name)s  %(message)s"))
+    logger = logging.getLogger("aiogmail")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)

@@ -1,0 +1,212 @@
+"""What does Gmail do that nobody has written down? Asked of a live account, with a label and messages of its own, which are removed in the end.
+
+Each question is one that the emulator answers by a switch. Nothing is sent to anyone but the account itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+
+from aiogmail.client import Gmail
+from aiogmail.errors import GmailError, OutcomeUnknown
+from aiogmail.imap.events import Arrived, Changed, Gone
+from aiogmail.imap.mailbox import Mailbox
+from aiogmail.imap.query import Q
+
+__all__ = ["Answer", "ask_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server did.
+
+    Attributes:
+        question: in words.
+        answer: in words; ``"not settled"`` where it could not be found out.
+        evidence: figures.
+    """
+
+    question: str
+    answer: str
+    evidence: str
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The label and the messages that the questions are asked with."""
+
+    gmail: Gmail
+    label: str
+    patience: float
+    ids: list[int] = field(default_factory=list)
+    message_ids: list[str] = field(default_factory=list)
+
+    def letter(self, subject: str) -> EmailMessage:
+        """A message to oneself."""
+        message = EmailMessage()
+        message["From"] = message["To"] = self.gmail.address
+        message["Subject"] = f"aiogmail doctor: {subject}"
+        message["Message-ID"] = f"<{secrets.token_hex(13)}.doctor@{self.gmail.address.partition('@')[2]}>"
+        message.set_content("A message that aiogmail's doctor wrote to find out what the server does. It is removed in the end.\n")
+        self.message_ids.append(str(message["Message-ID"]))
+        return message
+
+    async def append(self, box: Mailbox, subject: str) -> int:
+        """One in the label; its UID."""
+        uid = await box.append(self.letter(subject))
+        if uid is None:
+            raise OutcomeUnknown("doctor: the server did not tell the UID of what was appended", stage="APPEND")
+        return uid
+
+
+Question = Callable[[_Asked, Mailbox], Awaitable[tuple[str, str]]]
+
+
+async def ask_all(gmail: Gmail, *, patience: float = 120.0) -> AsyncIterator[Answer]:
+    """Ask every question in turn.
+
+    Args:
+        gmail: an open account.
+        patience: seconds to wait for what may not come.
+    """
+    asked = _Asked(gmail, f"aiogmail-doctor-{secrets.token_hex(4)}", patience)
+    await gmail.create_mailbox(asked.label)
+    try:
+        async with gmail.mailbox(asked.label) as box:
+            for words, question in _QUESTIONS:
+                try:
+                    answer, evidence = await question(asked, box)
+                except GmailError as error:
+                    answer, evidence = "not settled", " ".join(str(error).split())
+                yield Answer(words, answer, evidence)
+        yield await _ask_again_for_a_label(asked)
+    finally:
+        await _clean_up(asked)
+
+
+async def _similar(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    letter = asked.letter("appended twice")
+    first = await box.append(letter)
+    second = await box.append(letter)
+    found = await box.search(Q.header("Message-ID", str(letter["Message-ID"])))
+    word = "kept both" if len(found) > 1 else "replaced: another UID" if first != second else "kept the first"
+    return word, f"UIDs {first} and {second}; the label holds {len(found)}"
+
+
+async def _modseq_of_labels(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    uid = await asked.append(box, "mod-sequence")
+    [before] = [one async for one in box.fetch(uid, "modseq")]
+    await box.add_labels(uid, "\\Starred")
+    [after] = [one async for one in box.fetch(uid, "modseq")]
+    return ("yes" if after.modseq > before.modseq else "no"), f"{before.modseq} before, {after.modseq} after"
+
+
+async def _copy_again(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    uid = await asked.append(box, "copied twice")
+    target = f"{asked.label}-copies"
+    await asked.gmail.create_mailbox(target)
+    try:
+        one, other = await box.copy(uid, target), await box.copy(uid, target)
+        same = one.copies.get(uid) == other.copies.get(uid)
+        return ("the same UID" if same else "another UID"), f"{one.copies.get(uid)} and {other.copies.get(uid)}"
+    finally:
+        await asked.gmail.delete_mailbox(target)
+
+
+async def _announced(asked: _Asked, box: Mailbox, change: Callable[[int], Awaitable[object]], kinds: tuple[type, ...]) -> tuple[str, str]:
+    """Whether a change by another connection is told to one that idles, and how late."""
+    uid = await asked.append(box, "told while idling")
+    async with asked.gmail.mailbox(asked.label, readonly=True) as other, other.watch(poll=asked.patience) as events:
+        following = aiter(events)
+        waiting = asyncio.ensure_future(anext(following))
+        try:
+            await asyncio.sleep(2.0)  # until it idles
+            begun = time.monotonic()
+            await change(uid)
+            async with asyncio.timeout(asked.patience - 5):
+                while not isinstance(await asyncio.shield(waiting), kinds):
+                    waiting = asyncio.ensure_future(anext(following))
+            return "yes", f"after {time.monotonic() - begun:.1f} s"
+        except TimeoutError:
+            return "no", f"not within {asked.patience - 5:.0f} s"
+        finally:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+
+
+async def _label_told(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    return await _announced(asked, box, lambda uid: box.add_labels(uid, "\\Important"), (Changed,))
+
+
+async def _flag_told(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    return await _announced(asked, box, lambda uid: box.add_flags(uid, "\\Answered"), (Changed,))
+
+
+async def _own_label_removed(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    return await _announced(asked, box, lambda uid: box.remove_labels(uid, asked.label), (Gone,))
+
+
+async def _sent_lag(asked: _Asked, _box: Mailbox) -> tuple[str, str]:
+    sent = await asked.gmail.special("sent")
+    letter = asked.letter("how long until it is in Sent")
+    async with asked.gmail.mailbox(sent.name, readonly=True) as mailbox, mailbox.watch(poll=5.0) as events:
+        following = aiter(events)
+        waiting = asyncio.ensure_future(anext(following))
+        try:
+            result = await asked.gmail.send(letter)
+            begun = time.monotonic()
+            async with asyncio.timeout(asked.patience):
+                while True:
+                    event = await asyncio.shield(waiting)
+                    if isinstance(event, Arrived):
+                        took = time.monotonic() - begun
+                        [filed] = [one async for one in mailbox.fetch(event.uid, "envelope")]
+                        if filed.envelope.message_id == result.message_id:
+                            return "the Message-ID is kept", f"in Sent {took:.1f} s after the reply"
+                    waiting = asyncio.ensure_future(anext(following))
+        except TimeoutError:
+            return "no copy", f"not within {asked.patience:.0f} s"
+        finally:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+
+
+async def _ask_again_for_a_label(asked: _Asked) -> Answer:
+    words = "Has a label that was deleted and made again another UIDVALIDITY?"
+    try:
+        async with asked.gmail.mailbox(asked.label, readonly=True) as box:
+            before = box.state.uidvalidity
+        await asked.gmail.delete_mailbox(asked.label)
+        await asked.gmail.create_mailbox(asked.label)
+        async with asked.gmail.mailbox(asked.label, readonly=True) as box:
+            after = box.state.uidvalidity
+    except GmailError as error:
+        return Answer(words, "not settled", " ".join(str(error).split()))
+    return Answer(words, "yes" if before != after else "no", f"{before}, then {after}")
+
+
+async def _clean_up(asked: _Asked) -> None:
+    """Every message that was made goes to the bin, and the label goes."""
+    everything = await asked.gmail.special("all")
+    async with asked.gmail.mailbox(everything.name) as box:
+        for message_id in asked.message_ids:
+            found = await box.search(Q.header("Message-ID", message_id))
+            if found:
+                await box.trash(found)
+    await asked.gmail.delete_mailbox(asked.label)
+
+
+_QUESTIONS: tuple[tuple[str, Question], ...] = (
+    ("What does APPEND do with a message that is in the mailbox already?", _similar),
+    ("Does a change of labels raise MODSEQ?", _modseq_of_labels),
+    ("Which UID does COPYUID name when a message is copied again?", _copy_again),
+    ("Is a change of flags told during IDLE?", _flag_told),
+    ("Is a change of labels told during IDLE?", _label_told),
+    ("Does a message leave a mailbox at once when its label is removed?", _own_label_removed),
+    ("How long until a sent message is in Sent, and with its own Message-ID?", _sent_lag),
+)

@@ -1,0 +1,92 @@
+"""How is a message sent from a shell? Made of options, read from a file or standard input; the program ends when it is known what became of it."""
+
+from __future__ import annotations
+
+import email.policy
+import mimetypes
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+
+from aiogmail.errors import ConfigurationError
+
+from .desk import Desk
+
+__all__ = ["Letter", "send"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message as the options describe it."""
+
+    to: Sequence[str] = ()
+    cc: Sequence[str] = ()
+    bcc: Sequence[str] = ()
+    subject: str = ""
+    text: str | None = None
+    attachments: Sequence[Path] = ()
+    file: Path | None = None
+
+    def message(self, sender: str) -> EmailMessage | bytes:
+        """The message; one from a file as its octets are.
+
+        Raises:
+            ConfigurationError: a file cannot be read, or nobody is to get it.
+        """
+        if self.file is not None:
+            if self.to or self.cc or self.bcc or self.subject or self.text is not None or self.attachments:
+                raise ConfigurationError("file: a whole message; it goes with none of the options that make one")
+            return _octets(self.file)
+        if not (self.to or self.cc or self.bcc):
+            raise ConfigurationError("to: nobody is to get it: give --to, --cc or --bcc, or a whole message with --file")
+        made = EmailMessage(policy=email.policy.SMTP)
+        try:
+            made["From"] = sender
+            for name, people in (("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc)):
+                if people:
+                    made[name] = ", ".join(people)
+            made["Subject"] = self.subject
+        except (ValueError, IndexError) as error:
+            raise ConfigurationError(f"to, subject: {error}") from None
+        text = self.text if self.text is not None else _octets(Path("-")).decode("utf-8", "replace")
+        made.set_content(text if text.endswith("\n") else f"{text}\n")
+        for path in self.attachments:
+            kind, _ = mimetypes.guess_type(path.name)
+            main, _, sub = (kind or "application/octet-stream").partition("/")
+            made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=path.name)
+        return made
+
+
+def _octets(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"file {path}: cannot be read: {error.strerror}") from None
+
+
+async def send(desk: Desk, letter: Letter, *, settle_timeout: float, as_json: bool) -> None:
+    """Send it, and say what is known."""
+    account = desk.account()
+    message = letter.message(account.address)
+    async with desk.gmail() as gmail:
+        result = await gmail.send(message, settle_timeout=settle_timeout)
+    refused = {one: " ".join(why) for one, why in result.refused.items()}
+    if as_json:
+        desk.give_json(
+            {
+                "status": result.status,
+                "message_id": result.message_id,
+                "accepted": list(result.accepted),
+                "refused": refused,
+                "confirmed_by": result.confirmed_by,
+                "queue_id": result.queue_id,
+            }
+        )
+    else:
+        desk.write(f"sent {result.message_id} to {len(result.accepted)} (confirmed by {result.confirmed_by})")
+    for one, why in refused.items():
+        desk.say(f"refused: {one}: {why}", "yellow")
+    for defect in result.defects:
+        desk.say(defect, "yellow")

@@ -1,0 +1,371 @@
+"""The commands that read, send and watch, as a person at a shell meets them; the emulator's ledger says what was done."""
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from email.message import EmailMessage
+
+import pytest
+from typer.testing import CliRunner
+
+from aiogmail import errors, oauth
+from aiogmail.cli import desk as desk_module
+from aiogmail.cli.app import app
+from aiogmail.cli.desk import exit_code
+from aiogmail.testing import Fault
+
+from .conftest import ADDRESS
+
+pytestmark = pytest.mark.slow
+
+
+def letter(subject, text="Hello.", attachments=()):
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "Ann Example <ann@example.com>", ADDRESS, subject
+    message["Message-ID"] = f"<{abs(hash(subject))}@example.com>"
+    message.set_content(text)
+    for name, data in attachments:
+        message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes()
+
+
+def test_labels_are_listed_with_their_counts(shell):
+    shell.account.deliver(letter("one"), labels=("\\Inbox", "Work/2026"))
+    shell.account.deliver(letter("two"))
+    lines = dict(line.split("\t", 1) for line in shell("labels").stdout.splitlines())
+    assert lines["INBOX"] == "2\t2\tinbox"
+    assert lines["Work/2026"] == "1\t1\t"
+    found = {one["name"]: one for one in shell.json("labels")}
+    assert found["[Gmail]/All Mail"] == {
+        "name": "[Gmail]/All Mail",
+        "special_use": "all",
+        "messages": 2,
+        "unseen": 2,
+        "selectable": True,
+    }
+
+
+def test_search_takes_gmails_words_and_gives_the_newest_first(shell):
+    for number in range(5):
+        shell.account.deliver(letter(f"Letter {number}"))
+    rows = [line.split("\t") for line in shell("search", "from:ann", "-n", "2").stdout.splitlines()]
+    assert [row[3] for row in rows] == ["Letter 4", "Letter 3"]
+    assert rows[0][2] == "Ann Example"
+    assert rows[0][4] == "\\Inbox"
+    told = shell("search", "from:ann", "-n", "2").stderr
+    assert "the newest 2 of 5" in told
+    assert "nothing found" in shell("search", "from:nobody").stderr
+    assert len(shell.json("search", "--limit", "0")) == 5
+
+
+def test_search_looks_into_one_label_or_into_inbox_where_all_mail_is_hidden(shell):
+    shell.account.deliver(letter("here"), labels=("Work",))
+    assert [one["subject"] for one in shell.json("search", "--label", "Work")] == ["here"]
+    assert shell.json("search", "--label", "INBOX") == []
+    assert "no-such" in shell("search", "--label", "no-such", code=5).stderr
+
+
+def test_a_subject_cannot_steer_the_terminal_or_write_markup(shell):
+    shell.account.deliver(letter("[red]boo[/red]"))
+    shell.account.deliver(b"From: a@b.c\r\nSubject: \x1b]0;owned\x07x\r\nMessage-ID: <x@y.z>\r\n\r\nbody \x1b[2J\r\n")
+    out = shell("search").stdout
+    assert "[red]boo[/red]" in out
+    for one in shell.json("search"):
+        assert "\x1b" not in shell("show", one["id"]).stdout
+
+
+def test_show_gives_headers_text_and_attachments_and_marks_nothing(shell):
+    stored = shell.account.deliver(letter("Grüße", "Ein Text.\n", [("../a:b.bin", b"12345")]))
+    [found] = shell.json("search")
+    out = shell("show", found["id"]).stdout
+    assert "Subject: Grüße\n" in out
+    assert "Ein Text." in out
+    assert re.search(r"\[2\] .*b\.bin  application/octet-stream, \d+ octets", out)
+    assert "Message-ID: <" in shell("show", found["id"], "--headers").stdout
+    assert shell("show", found["id"], "--raw").stdout_bytes == stored.raw
+    assert shell("show", found["id"], "--part", "2").stdout_bytes == b"12345"
+    assert "\\Seen" not in stored.flags
+
+
+def test_attachments_are_saved_under_safe_names_and_overwrite_nothing(shell):
+    shell.account.deliver(letter("files", attachments=[("../../x.txt", b"one"), ("x.txt", b"two"), ("x.txt", b"three")]))
+    [found] = shell.json("search")
+    folder = shell.home / "out"
+    shell("show", found["id"], "--save", str(folder))
+    assert {path.read_bytes() for path in folder.iterdir()} == {b"one", b"two", b"three"}
+    assert all(path.parent == folder for path in folder.rglob("*"))
+    shell("show", found["id"], "--raw", "--save", str(folder))
+    assert (folder / f"{found['id']}.eml").read_bytes().startswith(b"From: Ann")
+    shell("show", found["id"], "--part", "3", "--save", str(shell.home / "one"))
+    assert (shell.home / "one" / "x.txt").read_bytes() == b"two"
+
+
+def test_what_is_not_there_is_told(shell):
+    shell.account.deliver(letter("plain"))
+    [found] = shell.json("search")
+    assert "expected up to 16 hexadecimal digits" in shell("show", "zz", code=2).stderr
+    assert "no such message" in shell("show", "1", code=2).stderr
+    assert "no part 7" in shell("show", found["id"], "--part", "7", "--save", str(shell.home), code=2).stderr
+    assert "no attachments" in shell("show", found["id"], "--save", str(shell.home / "none")).stderr
+
+
+# -- sending -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_is_sent_once_and_told(shell):
+    shell.account.deliver(letter("x"))
+    (shell.home / "notes.txt").write_text("notes")
+    words = (
+        "send",
+        "--to",
+        "Bob <bob@example.com>",
+        "--cc",
+        "eve@example.com",
+        "--bcc",
+        "mallory@example.com",
+        "-s",
+        "Grüße",
+        "-t",
+        "Hallo",
+    )
+    out = shell(*words, "--attach", str(shell.home / "notes.txt")).stdout
+    [submitted] = shell.account.ledger.submissions
+    assert submitted.message_id in out
+    assert set(submitted.recipients) == {"bob@example.com", "eve@example.com", "mallory@example.com"}
+    assert b"mallory" not in submitted.raw
+    assert b'filename="notes.txt"' in submitted.raw
+
+
+def test_the_text_or_the_whole_message_may_come_from_standard_input(shell):
+    shell("send", "--to", "bob@example.com", "-s", "piped", stdin="from a pipe\n")
+    [result] = [
+        json.loads(
+            shell("send", "--file", "-", "--json", stdin=letter("whole").decode().replace(f"To: {ADDRESS}", "To: bob@example.com")).stdout
+        )
+    ]
+    assert result["status"] == "sent"
+    first, second = shell.account.ledger.submissions
+    assert b"from a pipe" in first.raw
+    assert b"Subject: whole" in second.raw
+
+
+def test_a_reply_that_is_lost_is_looked_up(shell):
+    shell.server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+    assert "confirmed by lookup" in shell("send", "--to", "bob@example.com", "-s", "once", "-t", "x").stdout
+    assert len(shell.account.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-s", "x", "-t", "y"), "nobody is to get it"),
+        (("--to", "not an address", "-t", "y"), "not an address"),
+        (("--file", "missing.eml"), "cannot be read"),
+        (("--file", "-", "--to", "bob@example.com"), "goes with none of the options"),
+        (("--to", "bob@example.com", "-t", "y", "--attach", "missing"), "cannot be read"),
+        (("--to", "bob@example.com", "-t", "y", "-s", "a\nBcc: eve@example.com"), "subject"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
+    result = shell("send", *words, code=2, stdin="")
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not shell.account.ledger.submissions
+
+
+# -- watching ----------------------------------------------------------------------------------------------------------
+
+
+def later(shell, seconds, *subjects):
+    def deliver():
+        for subject in subjects:
+            shell.account.deliver(letter(subject))
+
+    timer = threading.Timer(seconds, deliver)
+    timer.start()
+    return timer
+
+
+def test_watch_tells_each_event_and_goes_on_from_its_cursor(shell):
+    shell.account.deliver(letter("old"))
+    place = shell.home / "cursor.json"
+    timer = later(shell, 1.0, "first", "second", "third")
+    first = shell.json("watch", "--label", "INBOX", "--cursor", str(place), "--count", "2")
+    timer.join()
+    assert [one["kind"] for one in first] == ["arrived", "arrived"]
+    assert place.stat().st_mode & 0o777 == 0o600
+    rest = shell.json("watch", "--label", "INBOX", "--cursor", str(place), "--count", "1")
+    assert {one["uid"] for one in (*first, *rest)} == {2, 3, 4}
+    assert len({tuple(one["key"]) for one in (*first, *rest)}) == 3
+
+
+def test_watch_runs_a_command_for_each_event_and_tells_one_that_failed_again(shell):
+    place, seen = shell.home / "cursor.json", shell.home / "seen"
+    timer = later(shell, 1.0, "news")
+    words = ("watch", "--cursor", str(place), "--count", "1")
+    assert "ended with 3" in shell(*words, "--exec", "exit 3", code=2).stderr
+    timer.join()
+    # The place before it was not saved, so this watch begins now: what failed is told by one with a cursor.
+    assert not place.exists()
+    timer = later(shell, 1.0, "more")
+    shell(*words, "--exec", f'cat > "{seen}"; test "$AIOGMAIL_KIND" = arrived')
+    timer.join()
+    assert json.loads(seen.read_text())["kind"] == "arrived"
+    shell.account.deliver(letter("yet more"))
+    assert "ended with 9" in shell(*words, "--exec", "exit 9", code=2).stderr
+    assert [one["kind"] for one in shell.json(*words)] == ["arrived"], "told again"
+
+
+def test_a_cursor_file_that_is_none_is_told(shell):
+    (shell.home / "cursor.json").write_text("{}")
+    assert "cursor" in shell("watch", "--cursor", str(shell.home / "cursor.json"), code=2).stderr
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+def test_accounts_are_listed_chosen_and_forgotten(shell):
+    assert shell("accounts").stdout.split() == [ADDRESS, "default", "file", "Gmail"]
+    assert shell.json("accounts")[0]["default"] is True
+    assert "not logged in here" in shell("--account", "other@gmail.com", "labels", code=2).stderr
+    shell("accounts", "--default", ADDRESS)
+    shell("accounts", "--forget", ADDRESS)
+    assert not list((shell.home / "config" / "credentials").iterdir())
+    assert "no account yet" in shell("accounts").stderr
+    assert "run: aiogmail login" in shell("labels", code=2).stderr
+
+
+def consent(url):
+    """Follow the consent page's redirects, as a browser would."""
+    with urllib.request.urlopen(url, timeout=10) as page:
+        return bool(page.read())
+
+
+def test_login_tries_the_account_and_then_remembers_it(shell, monkeypatch):
+    shell("accounts", "--forget", ADDRESS)
+    monkeypatch.setattr("aiogmail.cli.accounts.login", functools.partial(oauth.login, open_browser=consent))
+    assert "let in; 0 messages in INBOX" in shell("login", ADDRESS).stderr
+    assert shell.json("accounts")[0]["servers"].endswith("settings.json")
+    shell.account.deliver(letter("after"))
+    assert len(shell.json("search")) == 1
+
+
+def test_a_login_without_an_oauth_client_says_how_to_get_one(shell):
+    settings = json.loads((shell.home / "settings.json").read_text())
+    del settings["client_secrets"]
+    (shell.home / "settings.json").write_text(json.dumps(settings))
+    assert "Desktop app" in shell("login", ADDRESS, code=2).stderr
+    other = shell.home / "other.json"
+    other.write_text("{}")
+    assert "Desktop app" in shell("login", ADDRESS, "--client-secrets", str(other), code=2).stderr
+
+
+# -- servers, errors, exit codes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("nonsense", "not JSON"),
+        ("[]", "expected a JSON object"),
+        ('{"imapp": {}}', "unknown members imapp"),
+        ('{"imap": 5}', "imap: expected an object"),
+        ('{"imap": {"host": "x", "port": 99999}}', "Endpoint.port"),
+        ('{"ca": "missing.pem"}', "ca:"),
+        ('{"ca": 5}', "ca: expected a text"),
+    ],
+)
+def test_a_settings_file_that_is_wrong_is_told_by_name(shell, content, said):
+    (shell.home / "settings.json").write_text(content)
+    told = shell("labels", code=2).stderr
+    assert said in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_settings_file_that_is_missing_is_told(shell):
+    assert "cannot be read" in shell("--settings", str(shell.home / "none.json"), "labels", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigurationError("x"), 2),
+        (errors.LoginRequired("x"), 3),
+        (errors.AccessDenied("x"), 3),
+        (errors.TokenEndpointError("x"), 4),
+        (errors.ConnectFailed("x"), 4),
+        (errors.ProtocolError("x"), 4),
+        (errors.MailboxNotFound("x", status="NO"), 5),
+        (errors.OutcomeUnknown("x", stage="DATA"), 6),
+        (errors.StateError("x"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_each_kind_of_error_has_its_exit_code_and_one_line(shell, monkeypatch, error, code):
+    async def fail(desk, **_):
+        raise error
+
+    monkeypatch.setattr("aiogmail.cli.reading.list_labels", fail)
+    result = shell("labels", code=code)
+    assert exit_code(error) == code
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("aiogmail: ")
+
+
+def test_the_exit_codes_are_in_the_help(shell):
+    text = " ".join(shell("--help").stdout.split())
+    assert all(str(code) in text for _, code, _ in desk_module.EXIT_CODES)
+
+
+def test_verbose_shows_the_protocol_and_no_secret(shell):
+    done = subprocess.run(
+        [sys.executable, "-m", "aiogmail.cli", "--verbose", "labels"],
+        env={**os.environ, **shell.env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert " LIST " in done.stderr
+    assert "AUTHENTICATE XOAUTH2" in done.stderr
+    assert "ya29." not in done.stderr + done.stdout
+
+
+def test_a_reader_that_has_had_enough_is_no_error(shell):
+    for number in range(200):
+        shell.account.deliver(letter(f"many {number} {'x' * 400}"))
+    done = subprocess.run(
+        f'"{sys.executable}" -m aiogmail.cli search --limit 0 --json | head -1',
+        shell=True,
+        env={**os.environ, **shell.env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_doctor_finds_a_healthy_account_healthy(shell):
+    found = shell.json("doctor")
+    assert [one["step"] for one in found] == ["consent", "token", "IMAP", "labels", "SMTP", "POP3"]
+    assert {one["state"] for one in found} == {"good"}
+    assert "ok  IMAP" in shell("doctor").stdout
+
+
+def test_doctor_says_what_is_off_and_what_to_do(shell):
+    shell.server.configure(pop_enabled=False)
+    found = {one["step"]: one for one in shell.json("doctor")}
+    assert found["POP3"]["state"] == "warning"
+    shell.server.configure(imap_enabled=False)
+    result = CliRunner().invoke(app, ["doctor", "--json"], env=shell.env)
+    assert result.exit_code == 1
+    found = {one["step"]: one for one in map(json.loads, result.stdout.splitlines())}
+    assert found["IMAP"]["state"] == "bad"
+    assert "switch IMAP on" in found["IMAP"]["text"]

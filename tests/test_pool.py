@@ -1,0 +1,515 @@
+"""More mailboxes than connections: every one goes on working, in its turn, and never reads another's messages."""
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+
+from aiogmail import ConnectFailed, Gmail, Limits, MailboxChanged, MailboxNotFound, Q, StateError, TimedOut, Timeouts
+from aiogmail.imap.commands import Noop
+from aiogmail.imap.commands.idle import Idle
+from aiogmail.ports import Effect
+from aiogmail.testing import Behaviour, GmailEmulator, run_virtual
+
+ADDRESS = "me@gmail.com"
+NAMES = [f"Label{number}" for number in range(8)]
+
+
+def pooled(test, *, connections=2, most=15, each=12, seed=0, timeouts=None, **behaviour):
+    """An account with eight labels of a dozen messages, whose subjects say where they are."""
+
+    async def main():
+        async with GmailEmulator(behaviour=Behaviour(max_connections=most, **behaviour), seed=seed) as server:
+            account = server.add_account(ADDRESS)
+            for name in NAMES:
+                for number in range(1, each + 1):
+                    account.deliver(b"Subject: %b %d\r\n\r\nbody\r\n" % (name.encode(), number), labels=(name,))
+            limits = Limits(connections=connections, buffer=2048)
+            settings = replace(server.settings, limits=limits, timeouts=timeouts or Timeouts())
+            async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail:
+                await test(server, account, gmail)
+            await asyncio.sleep(1)
+            assert not server.ledger.open_connections()
+            if not behaviour:
+                assert most_at_once(server) <= connections
+
+    run_virtual(main(), seed=seed)
+
+
+def imap(server):
+    return [one for one in server.ledger.connections if one.protocol == "imap"]
+
+
+def most_at_once(server):
+    changes = sorted([(one.at, 1) for one in imap(server)] + [(one.closed_at, -1) for one in imap(server) if one.closed_at])
+    most = now = 0
+    for _, change in changes:
+        now += change
+        most = max(most, now)
+    return most
+
+
+async def enter(gmail, names):
+    boxes = {name: gmail.mailbox(name) for name in names}
+    for box in boxes.values():
+        await box.__aenter__()
+    return boxes
+
+
+def subject_of(message):
+    return message.raw.split(b"\r\n")[0].removeprefix(b"Subject: ").decode()
+
+
+@pytest.mark.parametrize("connections", [1, 2, 5])
+def test_more_mailboxes_than_connections_all_work(connections):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES)
+        for _ in range(3):
+            for name, box in boxes.items():
+                found = [subject_of(message) async for message in box.fetch(Q.all, "raw")]
+                assert found == [f"{name} {number}" for number in range(1, 13)]
+        assert len(imap(server)) == connections
+
+    pooled(test, connections=connections)
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+def test_fetches_that_go_on_at_the_same_time_get_their_own_messages_once(connections):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES)
+
+        async def read(name, box):
+            found = []
+            async for message in box.fetch("1:*", "raw"):
+                found.append(subject_of(message))
+                await asyncio.sleep(0.1)
+            assert found == [f"{name} {number}" for number in range(1, 61)]
+
+        await asyncio.gather(*(read(name, box) for name, box in boxes.items()))
+
+    pooled(test, connections=connections, each=60)
+
+
+def test_commands_on_other_mailboxes_are_legal_inside_a_fetch_loop():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:3])
+        seen = 0
+        async for outer in boxes["Label0"].fetch("1:*", "raw"):
+            assert subject_of(outer).startswith("Label0 ")
+            async for inner in boxes["Label1"].fetch(5, "raw"):
+                assert subject_of(inner) == "Label1 5"
+            assert len(await boxes["Label2"].search()) == 12
+            seen += 1
+        assert seen == 12
+
+    pooled(test, connections=1)
+
+
+def test_work_stays_where_its_mailbox_is_selected():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        for _ in range(20):
+            for box in boxes.values():
+                await box.noop()
+        assert server.ledger.verbs("imap").count("SELECT") == 2
+
+    pooled(test, connections=2)
+
+
+def test_the_connection_that_was_idle_longest_is_given_to_another_mailbox():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:3])
+        for name in ("Label1", "Label0", "Label2", "Label0"):
+            await asyncio.sleep(1)
+            await boxes[name].noop()
+        selected = [command.line.split()[-1] for command in server.ledger.commands if command.verb == "SELECT"]
+        assert selected[:3] == ["Label0", "Label1", "Label2"]
+        assert selected[3:] == ["Label0", "Label2", "Label0"][: len(selected) - 3] or selected[3:] == [
+            "Label1",
+            "Label0",
+            "Label2",
+            "Label0",
+        ]
+
+    pooled(test, connections=2)
+
+
+def test_an_idle_on_the_only_connection_gives_way_and_gets_its_turn_back():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        idled = []
+
+        async def idle(session):
+            await session.execute(Idle())
+            idled.append(asyncio.get_running_loop().time())
+
+        async def watch():
+            while True:
+                await boxes["Label0"]._keeper.run(idle, Effect.PURE)
+
+        watching = asyncio.create_task(watch())
+        for number in range(1, 6):
+            await asyncio.sleep(10)
+            began = asyncio.get_running_loop().time()
+            assert len(await boxes["Label1"].search()) == 12
+            assert asyncio.get_running_loop().time() - began < 0.1
+            assert len(idled) == number
+        await asyncio.sleep(1)
+        assert server.ledger.verbs("imap")[-1] == "IDLE"
+        watching.cancel()
+        await asyncio.wait([watching])
+
+    pooled(test, connections=1)
+
+
+def test_an_idle_is_not_begun_while_others_wait():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        steps = []
+
+        async def slow_then_idle(session):
+            steps.append("working")
+            if steps.count("working") > 1:
+                return
+            await asyncio.sleep(1)
+            await session.execute(Idle())
+
+        work = asyncio.create_task(boxes["Label0"]._keeper.run(slow_then_idle, Effect.PURE))
+        await asyncio.sleep(0.5)
+        assert len(await boxes["Label1"].search()) == 12
+        await work
+        assert "IDLE" not in server.ledger.verbs("imap")
+
+    pooled(test, connections=1)
+
+
+def test_one_that_is_never_idle_does_not_keep_others_waiting():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        stop = False
+
+        async def busy(session):
+            await session.execute(Noop())
+            await asyncio.sleep(0.5)
+
+        async def hammer():
+            while not stop:
+                await boxes["Label0"]._keeper.run(busy, Effect.PURE)
+
+        hammering = [asyncio.create_task(hammer()) for _ in range(5)]
+        await asyncio.sleep(5)
+        began = asyncio.get_running_loop().time()
+        await boxes["Label1"].noop()
+        assert asyncio.get_running_loop().time() - began <= 0.6
+        stop = True
+        await asyncio.gather(*hammering)
+
+    pooled(test, connections=1)
+
+
+def test_work_within_work_does_not_wait_for_itself():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        keeper = boxes["Label0"]._keeper
+
+        async def inner(session):
+            await session.execute(Noop())
+            return "inner"
+
+        async def outer(session):
+            await asyncio.sleep(1)
+            return await keeper.run(inner, Effect.PURE)
+
+        running = asyncio.create_task(keeper.run(outer, Effect.PURE))
+        await asyncio.sleep(0.5)
+        waiting = asyncio.create_task(boxes["Label1"].noop())
+        assert await running == "inner"
+        await waiting
+
+    pooled(test, connections=1)
+
+
+def test_an_account_that_has_fewer_connections_left_makes_do_with_those():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES)
+        for name, box in boxes.items():
+            assert [subject_of(message) async for message in box.fetch(3, "raw")] == [f"{name} 3"]
+        refused = [command for command in server.ledger.commands if command.verb == "AUTHENTICATE"]
+        assert len(refused) <= 4
+
+    pooled(test, connections=5, most=3)
+
+
+@pytest.mark.parametrize("way", ["expire_sessions", "drop_sessions"])
+def test_mailboxes_that_share_a_connection_outlive_its_loss(way):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:4])
+        for name, box in boxes.items():
+            getattr(account, way)()
+            assert [subject_of(message) async for message in box.fetch(7, "raw")] == [f"{name} 7"]
+
+    pooled(test, connections=1)
+
+
+def test_who_waits_may_go_away():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:3])
+
+        async def slow(session):
+            await asyncio.sleep(5)
+
+        running = asyncio.create_task(boxes["Label0"]._keeper.run(slow, Effect.PURE))
+        await asyncio.sleep(1)
+        gone = asyncio.create_task(boxes["Label1"].noop())
+        stays = asyncio.create_task(boxes["Label2"].search())
+        await asyncio.sleep(1)
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert gone.cancelled()
+        closed = asyncio.create_task(boxes["Label1"].noop())
+        await asyncio.sleep(1)
+        await boxes["Label1"].aclose()
+        with pytest.raises(StateError, match="Label1 is closed"):
+            await closed
+        assert len(await stays) == 12
+        await running
+
+    pooled(test, connections=1)
+
+
+def test_who_is_cancelled_when_its_turn_has_come_gives_it_back():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        release = asyncio.Event()
+
+        async def slow(session):
+            await release.wait()
+
+        running = asyncio.create_task(boxes["Label0"]._keeper.run(slow, Effect.PURE))
+        await asyncio.sleep(1)
+        waiting = asyncio.create_task(boxes["Label1"].noop())
+        await asyncio.sleep(1)
+        release.set()
+        while gmail._pool._connections[0].owner.name != "Label1":
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting, running])
+        assert gmail._pool._connections[0].users == 0
+        assert len(await boxes["Label0"].search()) == 12
+
+    pooled(test, connections=1)
+
+
+def test_a_wait_for_a_turn_has_an_end():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+
+        async def slow(session):
+            await asyncio.sleep(100)
+
+        running = asyncio.create_task(boxes["Label0"]._keeper.run(slow, Effect.PURE))
+        await asyncio.sleep(1)
+        with pytest.raises(TimedOut, match=r"none of 1 connections was free within 20 s; raise Limits\.connections"):
+            await boxes["Label1"].noop()
+        await running
+
+    pooled(test, connections=1, timeouts=Timeouts(recover=20))
+
+
+def test_closing_a_mailbox_closes_its_connection_unless_others_need_it():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:3])
+        for name, left in (("Label0", 2), ("Label1", 1), ("Label2", 0)):
+            await boxes[name].aclose()
+            await asyncio.sleep(0.1)
+            assert len([one for one in imap(server) if one.closed_at is None]) == left
+        with pytest.raises(StateError, match="closed"):
+            await boxes["Label0"].noop()
+        with pytest.raises(StateError, match="closed"):
+            await boxes["Label0"].__aenter__()
+
+    pooled(test, connections=2)
+
+
+def test_closing_a_mailbox_fails_its_work_alone():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+
+        async def endless(session):
+            await asyncio.wait([session.closed])
+            raise session.closed.result()
+
+        doomed = asyncio.create_task(boxes["Label0"]._keeper.run(endless, Effect.PURE))
+        waiting = asyncio.create_task(boxes["Label1"].search())
+        await asyncio.sleep(1)
+        await boxes["Label0"].aclose(timeout=2.0)
+        with pytest.raises(StateError, match="closed"):
+            await doomed
+        assert len(await waiting) == 12
+
+    pooled(test, connections=1)
+
+
+def test_work_that_needs_no_mailbox_runs_on_any_connection():
+    async def test(server, account, gmail):
+        async def noop(session):
+            return await session.execute(Noop())
+
+        await gmail._pool.run(noop, Effect.PURE)
+        assert len(imap(server)) == 1
+        boxes = await enter(gmail, NAMES[:1])
+        await gmail._pool.run(noop, Effect.PURE)
+        assert len(imap(server)) == 1, "the mailbox took the one that was there"
+
+        async def slow(session):
+            await asyncio.sleep(5)
+            await session.execute(Noop())
+            return "done"
+
+        working = asyncio.create_task(gmail._pool.run(slow, Effect.PURE))
+        await asyncio.sleep(1)
+        await boxes["Label0"].aclose()
+        assert await working == "done"
+
+    pooled(test, connections=2)
+
+
+def test_a_mailbox_whose_uids_are_void_says_so_without_spending_connections():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        await boxes["Label0"].noop()
+        account.change_uidvalidity("Label1")
+        with pytest.raises(MailboxChanged):
+            await boxes["Label1"].noop()
+        spent = len(imap(server))
+        for _ in range(3):
+            with pytest.raises(MailboxChanged):
+                await boxes["Label1"].search()
+        assert len(imap(server)) == spent
+        assert len(await boxes["Label0"].search()) == 12
+
+    pooled(test, connections=1)
+
+
+def test_a_mailbox_that_is_not_there_costs_the_others_nothing():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        for _ in range(2):
+            with pytest.raises(MailboxNotFound):
+                async with gmail.mailbox("Nowhere"):
+                    pass
+        for name, box in boxes.items():
+            assert [subject_of(message) async for message in box.fetch(7, "raw")] == [f"{name} 7"]
+
+    pooled(test, connections=1)
+
+
+def test_an_outage_is_waited_out_where_a_mailbox_is_open_and_told_where_it_is_not():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        await server.pause("imap")
+        account.drop_sessions()
+        with pytest.raises(ConnectFailed):
+            await gmail.mailbox("Label1").__aenter__()
+        waiting = asyncio.create_task(boxes["Label0"].search())
+        await asyncio.sleep(20)
+        await server.resume("imap")
+        assert len(await waiting) == 12
+
+    pooled(test, connections=2)
+
+
+def test_a_mailbox_is_opened_once():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        with pytest.raises(StateError, match="open already"):
+            await boxes["Label0"].__aenter__()
+
+    pooled(test)
+
+
+def test_rotating_connections_take_turns():
+    async def test(server, account, gmail):
+        await enter(gmail, NAMES[:5])
+        await asyncio.sleep(10 * 3600)
+        assert not [one for one in imap(server) if "expired" in one.reason]
+        assert most_at_once(server) <= 6
+        assert len(imap(server)) >= 45
+
+    pooled(test, connections=5, token_lifetime=3599)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_no_mailbox_reads_anothers_messages(seed):
+    """Fetches, searches, IDLE, losses, cancellations and new arrivals at random, on one, two or three connections."""
+
+    async def test(server, account, gmail):
+        chance = random.Random(seed)
+        boxes = await enter(gmail, NAMES[:5])
+
+        async def idle(session):
+            waiting = session.submit(Idle())
+            await asyncio.wait([waiting.future], timeout=chance.random())
+            session.protocol.queue.interrupt(waiting)
+            await waiting.future
+
+        async def one(name):
+            box = boxes[name]
+            for _ in range(chance.randrange(4, 10)):
+                action = chance.randrange(6)
+                if action < 3:
+                    first = chance.randrange(1, 12)
+                    found = []
+                    async for message in box.fetch(f"{first}:12", "raw"):
+                        found.append(subject_of(message))
+                        await asyncio.sleep(chance.random() * 0.2)
+                        if action == 2 and chance.random() < 0.2:
+                            break
+                    else:
+                        assert len(found) == 13 - first
+                    assert found == [f"{name} {number}" for number in range(first, first + len(found))]
+                elif action == 3:
+                    assert len(await box.search()) == 12
+                elif action == 4:
+                    await box._keeper.run(idle, Effect.PURE)
+                else:
+                    task = asyncio.create_task(box.search())
+                    await asyncio.sleep(chance.random() * 0.05)
+                    task.cancel()
+                    await asyncio.wait([task])
+
+        async def trouble():
+            while True:
+                await asyncio.sleep(1.5 + chance.random() * 4)  # work that is lost four times in a row is given up
+                chance.choice([account.expire_sessions, account.drop_sessions])()
+
+        troubling = asyncio.create_task(trouble())
+        await asyncio.gather(*(one(name) for name in boxes))
+        troubling.cancel()
+
+    pooled(test, connections=1 + seed % 3, seed=seed)
+
+
+def test_two_that_wait_in_idle_on_one_connection_share_it_by_slices_of_time():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        idled = dict.fromkeys(NAMES[:2], 0)
+
+        async def watch(name):
+            async def idle(session):
+                await session.execute(Idle())
+
+            while True:
+                await boxes[name]._keeper.run(idle, Effect.PURE)
+                idled[name] += 1
+
+        watching = [asyncio.create_task(watch(name)) for name in idled]
+        await asyncio.sleep(600)
+        assert all(15 <= turns <= 25 for turns in idled.values()), (idled, len(server.ledger.commands))
+        assert len(server.ledger.commands) < 400
+        for one in watching:
+            one.cancel()
+        await asyncio.wait(watching)
+
+    pooled(test, connections=1)
