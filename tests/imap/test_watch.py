@@ -805,7 +805,7 @@ def test_whatever_happens_the_events_add_up_to_it(part):
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_four_thousand_other_schedules():
     run_schedules(10_000, 14_000)
 
