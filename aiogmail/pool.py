@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import GmailError, MailboxChanged, MailboxNotFound, StateError, TimedOut, TooManyConnections
+from .errors import Disconnected, GmailError, MailboxChanged, MailboxNotFound, StateError, TimedOut, TooManyConnections
 from .imap.selection import GaveWay, Selection
 from .imap.session import ImapSession
 from .ports import Effect
@@ -181,9 +181,17 @@ class Pool:
         if connection is None:
             connection = self._make(None)
             await self._open(connection)
+
+        async def as_guest(session: ImapSession) -> T:
+            try:
+                return await work(session)
+            except MailboxChanged as error:
+                # Of another's mailbox, whose connection this is: for work that needs none it was lost, and no more.
+                raise Disconnected(str(error), outcome=error.outcome, stage=error.stage) from error
+
         connection.guests += 1
         try:
-            return await connection.supervisor.run(work, effect)
+            return await connection.supervisor.run(as_guest, effect)
         except StateError:
             if self._closed or connection in self._connections:
                 raise

@@ -387,6 +387,20 @@ def test_work_that_needs_no_mailbox_runs_on_any_connection():
     pooled(test, connections=2)
 
 
+def test_work_that_needs_no_mailbox_goes_on_where_the_mailbox_beside_it_was_renumbered():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        await gmail.mailboxes()
+        fault = Fault("close", "LIST", call=lambda: account.change_uidvalidity(NAMES[0]))
+        server.faults.add(fault)
+        assert {info.name for info in await gmail.mailboxes()} >= set(NAMES)
+        assert server.faults.hit == [fault]
+        with pytest.raises(MailboxChanged):
+            await boxes[NAMES[0]].noop()
+
+    pooled(test)
+
+
 def test_a_mailbox_whose_uids_are_void_says_so_without_spending_connections():
     async def test(server, account, gmail):
         boxes = await enter(gmail, NAMES[:2])
