@@ -175,6 +175,7 @@ class Pool:
         if connection is None:
             connection = self._make(None)
             await self._open(connection)
+
         async def as_guest(session: ImapSession) -> T:
             try:
                 return await work(session)
