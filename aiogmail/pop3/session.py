@@ -347,12 +347,9 @@ class Pop3Session:
         """DELE for each, pipelined. Those that are marked already are left out.
 
         Raises:
-            CommandError: the first refusal; the others are marked all the same.
+            CommandError: the first refusal, or that this session does not show one; the others are marked all the same.
         """
-        wanted = [uidl for uidl in dict.fromkeys(uidls) if uidl not in self.deleted]
-        for uidl in wanted:
-            self._number(uidl)
-        failure: GmailError | None = None
+        wanted, failure = self._to_mark(uidls)
         for start in range(0, len(wanted), DEPTH):
             asked = [(uidl, self._dele(uidl)) for uidl in wanted[start : start + DEPTH]]
             self.ask(exchange for _, exchange in asked)
@@ -366,6 +363,21 @@ class Pop3Session:
                     self.deleted.add(uidl)
         if failure is not None:
             raise failure
+
+    def _to_mark(self, uidls: Iterable[str]) -> tuple[list[str], CommandError | None]:
+        """Those that can be marked and are not; and why one cannot."""
+        found: list[str] = []
+        failure: CommandError | None = None
+        for uidl in dict.fromkeys(uidls):
+            if uidl in self.deleted:
+                continue
+            try:
+                self._number(uidl)
+            except CommandError as error:
+                failure = failure or error
+            else:
+                found.append(uidl)
+        return found, failure
 
     def _dele(self, uidl: str) -> Exchange:
         return Exchange("DELE", b"DELE %d" % self._numbers[uidl], patience=self.settings.timeouts.command)
