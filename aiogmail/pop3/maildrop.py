@@ -327,6 +327,7 @@ class Maildrop:
         try:
             if pops and session.unclaimed:
                 # Messages on the way to nobody would count as popped: that session must not end well.
+                self._journal.update((uidl, None) for uidl in session.uidls if uidl in session.retrieved)
                 self._session = None
                 session.abort()
                 raise Disconnected("the session has messages on the way that nobody took; committing in another")

@@ -37,7 +37,7 @@ class Pop3Session:
         stat: what STAT said when it was opened.
         sizes: the messages of the session, as they were listed when it was opened: UIDL → octets, oldest first.
         deleted: those marked for deletion.
-        unclaimed: those that were asked for ahead and have not been handed to anybody.
+        unclaimed: those that were asked for and have not been handed over whole: a QUIT would count them as popped all the same.
         retrieved: those that were retrieved and handed over.
     """
 
@@ -55,6 +55,7 @@ class Pop3Session:
         self.unclaimed: set[str] = set()
         self.retrieved: set[str] = set()
         self._numbers: dict[str, int] = {}
+        self._has_asked = False
         self._quit: Exchange | None = None
         self._closed: asyncio.Future[GmailError] = asyncio.get_running_loop().create_future()
         connection.on_closed = self._connection_closed
@@ -235,7 +236,8 @@ class Pop3Session:
         Cancelled, it drops the connection at once.
         """
         try:
-            if not (self.deleted or self.retrieved or self.has_quit or self.connection.closed.done()):
+            # What was asked for counts as popped, though it may have reached nobody.
+            if not (self.deleted or self._has_asked or self.has_quit or self.connection.closed.done()):
                 await self.quit()
         except GmailError:
             pass
@@ -308,6 +310,7 @@ class Pop3Session:
 
     def retr(self, uidl: str, on_octets: Callable[[bytes], None] | None = None) -> Exchange:
         """A RETR that :meth:`ask` may put on its way."""
+        self._has_asked = True
         return Exchange("RETR", b"RETR %d" % self._number(uidl), Expect.LINES, on_octets=on_octets)
 
     def ask(self, exchanges: Iterable[Exchange]) -> None:
@@ -326,6 +329,7 @@ class Pop3Session:
         Raises:
             GmailError: what the server said instead.
         """
+        self.unclaimed.discard(uidl)
         self._check(exchange, status)
         self.retrieved.add(uidl)
 
