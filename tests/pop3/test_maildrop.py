@@ -267,6 +267,20 @@ async def test_dropping_it_while_a_message_is_on_its_way_pops_nothing(server, me
     assert not any(stored.popped for stored in me.messages)
 
 
+@pytest.mark.parametrize("byte", range(6))
+def test_a_cut_at_any_byte_of_the_answer_to_dele_loses_no_deletion(byte):
+    @on_emulator(3)
+    async def test(server, me, gmail):
+        async with gmail.pop3() as pop:
+            uidls = await pop.uidl()
+            server.faults.add(Fault("close", "DELE", "pop3", point="reply", byte=byte))
+            await pop.delete(uidls[1])
+            assert await pop.commit() == uidls[1:2]
+        assert [stored.popped for stored in me.messages] == [False, True, False]
+
+    test()
+
+
 @on_emulator(3)
 async def test_a_deletion_that_cannot_be_marked_again_is_tried_once_more_by_commit(server, me, gmail):
     async with gmail.pop3() as pop:
