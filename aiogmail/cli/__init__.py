@@ -13,4 +13,6 @@ def main() -> None:
         from .app import app
     except ModuleNotFoundError as error:
         sys.exit(f"aiogmail: the command line needs {error.name}: pip install 'aiogmail[cli]'")
+    except KeyboardInterrupt:  # on a slow machine the imports take a second or two
+        sys.exit(130)
     app()

@@ -189,7 +189,7 @@ def send(
     """Send a message, and wait until it is known what became of it."""
     desk: Desk = context.obj
     letter = _sending.Letter(to or (), cc or (), bcc or (), subject, text, attach or (), file)
-    run(desk, lambda: _sending.send(desk, letter, settle_timeout=settle_timeout, as_json=as_json))
+    run(desk, lambda: _sending.send(desk, letter.message(desk.account().address), settle_timeout=settle_timeout, as_json=as_json))
 
 
 @app.command()

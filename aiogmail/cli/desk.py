@@ -6,9 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aiogmail.client import Gmail
 from aiogmail.errors import (
@@ -48,6 +50,7 @@ EXIT_CODES: tuple[tuple[type[BaseException], int, str], ...] = (
     (CommandError, 5, "the server refused: no such label, over quota, throttled, ..."),
     (OutcomeUnknown, 6, "it may have happened: the message says how to find out"),
     (KeyboardInterrupt, 130, "interrupted"),
+    (asyncio.CancelledError, 143, "told to terminate"),
 )
 _ADVICE: tuple[tuple[type[GmailError], str], ...] = (
     (LoginRequired, "run: aiogmail login {address}"),
@@ -75,8 +78,8 @@ class Desk:
     address: str | None = None
     servers_file: Path | None = None
     accounts: Accounts = field(default_factory=Accounts)
-    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    out: Console = field(default_factory=lambda: _console(stderr=False))
+    err: Console = field(default_factory=lambda: _console(stderr=True))
 
     def account(self) -> Account:
         """The account that is meant."""
@@ -119,26 +122,39 @@ class Desk:
             for row in rows:
                 self.write("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
             return
-        table = Table(*columns, show_edge=False, box=None, pad_edge=False, header_style="bold")
+        table = Table(show_edge=False, box=None, pad_edge=False, header_style="bold")
+        for number, name in enumerate(columns):
+            table.add_column(name, no_wrap=number == 0)  # the first is what another command is given: in one piece
         for number, row in enumerate(rows):
             table.add_row(*(_plain(cell) for cell in row), style=styles[number] if styles else "")
         self.out.print(table, soft_wrap=False)
 
 
-def _plain(cell: str) -> str:
+def _plain(cell: str) -> Text:
     """A cell in which nothing is markup, and no control character reaches the terminal: subjects come from strangers."""
-    return "".join(char if char.isprintable() else " " for char in cell).replace("[", "\\[")
+    return Text("".join(char if char.isprintable() else " " for char in cell))
+
+
+def _console(*, stderr: bool) -> Console:
+    """With NO_COLOR nothing is styled; by itself, Rich would still write bold."""
+    if os.environ.get("NO_COLOR"):
+        return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=None)
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """Run a command to its end.
 
+    Args:
+        desk: where it stands.
+        main: makes the coroutine, before there is an event loop: what waits for a person's typing belongs there, so that Ctrl-C ends it.
+
     Raises:
         typer.Exit: with the code of the error it ended with, which was said in one line.
     """
     try:
-        asyncio.run(main())
-    except (GmailError, KeyboardInterrupt) as error:
+        asyncio.run(_until_terminated(main()))
+    except (GmailError, KeyboardInterrupt, asyncio.CancelledError) as error:
         desk.say(_one_line(desk, error), "red")
         raise typer.Exit(exit_code(error)) from None
     except BrokenPipeError:  # whoever reads our output has had enough
@@ -146,9 +162,21 @@ def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         raise typer.Exit(0) from None
 
 
+async def _until_terminated(work: Coroutine[Any, Any, Any]) -> None:
+    """SIGTERM cancels the command as Ctrl-C does: it closes what is open and leaves nothing half-done."""
+    task = asyncio.current_task()
+    assert task is not None
+    # Windows has no such signal, and only the main thread hears of signals: there the program just ends.
+    with suppress(NotImplementedError, ValueError, RuntimeError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
+
+
 def _one_line(desk: Desk, error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "aiogmail: interrupted"
+    if isinstance(error, asyncio.CancelledError):
+        return "aiogmail: terminated"
     advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
     if advice:
         advice = "; " + advice.format(address=desk.address or "ADDRESS")

@@ -62,7 +62,7 @@ class _Patient:
         return "good", f"an access token until {token.expires_at.astimezone():%H:%M:%S}"
 
     async def imap(self) -> tuple[str, str]:
-        async with ImapClient(self.address, self.credentials, tokens=self.tokens, settings=self.settings) as client:
+        async with self.connection() as client:
             known = {name.upper() for name in client.aioimaplib.protocol.capabilities}
         missing = [name for name in _NEEDED if name not in known]
         if missing:
@@ -86,6 +86,9 @@ class _Patient:
         async with self.gmail() as gmail, gmail.pop3() as drop:
             stat = await drop.stat()
         return "good", f"let in at {self.settings.pop3}; {stat.count} messages are offered"
+
+    def connection(self) -> ImapClient:
+        return ImapClient(self.address, self.credentials, tokens=self.tokens, settings=self.settings)
 
     @asynccontextmanager
     async def gmail(self) -> AsyncIterator[Gmail]:
@@ -131,7 +134,7 @@ async def examine(desk: Desk, *, report: bool, as_json: bool) -> None:
 async def _report(desk: Desk, patient: _Patient, *, as_json: bool) -> None:
     desk.say("asking the server what is not documented; this takes some minutes, sends one message to yourself, and cleans up")
     async with patient.gmail() as gmail:
-        async for answer in ask_all(gmail):
+        async for answer in ask_all(gmail, patient.connection):
             if as_json:
                 desk.give_json({"question": answer.question, "answer": answer.answer, "evidence": answer.evidence})
             else:

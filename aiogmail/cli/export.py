@@ -70,15 +70,17 @@ async def _export(desk: Desk, box: Mailbox, query: str, archive: Archive, index:
         bar = progress.add_task("", total=octets)
         unsaved: list[Entry] = []
         written = len(ids) - len(left)
-        async for message in box.fetch(UidSet(left), *_ITEMS):
-            if f"{message.gmail_id:016x}" in index.entries:
-                continue  # the same message under another UID
-            unsaved.append(entry_of(message, archive.put(message)))
-            written += 1
-            progress.update(bar, advance=len(message.raw), description=f"{written} of {len(ids)} messages")
-            if len(unsaved) >= _BATCH:
-                _save(archive, index, unsaved)
-        _save(archive, index, unsaved)
+        try:
+            async for message in box.fetch(UidSet(left), *_ITEMS):
+                if f"{message.gmail_id:016x}" in index.entries:
+                    continue  # the same message under another UID
+                unsaved.append(entry_of(message, archive.put(message)))
+                written += 1
+                progress.update(bar, advance=len(message.raw), description=f"{written} of {len(ids)} messages")
+                if len(unsaved) >= _BATCH:
+                    _save(archive, index, unsaved)
+        finally:  # also of an export that is interrupted: the next one need not fetch these again
+            _save(archive, index, unsaved)
     return ids
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
-from aiogmail.client import Gmail
-from aiogmail.errors import GmailError, OutcomeUnknown
+from aiogmail.client import Gmail, ImapClient
+from aiogmail.errors import CommandError, GmailError, OutcomeUnknown
 from aiogmail.imap.events import Arrived, Changed, Gone
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.query import Q
@@ -41,6 +40,7 @@ class _Asked:
     """The label and the messages that the questions are asked with."""
 
     gmail: Gmail
+    imap: Callable[[], ImapClient]
     label: str
     patience: float
     ids: list[int] = field(default_factory=list)
@@ -67,14 +67,15 @@ class _Asked:
 Question = Callable[[_Asked, Mailbox], Awaitable[tuple[str, str]]]
 
 
-async def ask_all(gmail: Gmail, *, patience: float = 120.0) -> AsyncIterator[Answer]:
+async def ask_all(gmail: Gmail, imap: Callable[[], ImapClient], *, patience: float = 120.0) -> AsyncIterator[Answer]:
     """Ask every question in turn.
 
     Args:
         gmail: an open account.
+        imap: makes a connection for what the account's own methods know a way around.
         patience: seconds to wait for what may not come.
     """
-    asked = _Asked(gmail, f"aiogmail-doctor-{secrets.token_hex(4)}", patience)
+    asked = _Asked(gmail, imap, f"aiogmail-doctor-{secrets.token_hex(4)}", patience)
     await gmail.create_mailbox(asked.label)
     try:
         async with gmail.mailbox(asked.label) as box:
@@ -89,6 +90,10 @@ async def ask_all(gmail: Gmail, *, patience: float = 120.0) -> AsyncIterator[Ans
         await _clean_up(asked)
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 async def _similar(asked: _Asked, box: Mailbox) -> tuple[str, str]:
     letter = asked.letter("appended twice")
     first = await box.append(letter)
@@ -101,7 +106,7 @@ async def _similar(asked: _Asked, box: Mailbox) -> tuple[str, str]:
 async def _modseq_of_labels(asked: _Asked, box: Mailbox) -> tuple[str, str]:
     uid = await asked.append(box, "mod-sequence")
     [before] = [one async for one in box.fetch(uid, "modseq")]
-    await box.add_labels(uid, "\\Starred")
+    await box.add_labels(uid, "\\Important")  # not \\Starred: that is a flag as well
     [after] = [one async for one in box.fetch(uid, "modseq")]
     return ("yes" if after.modseq > before.modseq else "no"), f"{before.modseq} before, {after.modseq} after"
 
@@ -126,12 +131,12 @@ async def _announced(asked: _Asked, box: Mailbox, change: Callable[[int], Awaita
         waiting = asyncio.ensure_future(anext(following))
         try:
             await asyncio.sleep(2.0)  # until it idles
-            begun = time.monotonic()
+            begun = _now()
             await change(uid)
             async with asyncio.timeout(asked.patience - 5):
                 while not isinstance(await asyncio.shield(waiting), kinds):
                     waiting = asyncio.ensure_future(anext(following))
-            return "yes", f"after {time.monotonic() - begun:.1f} s"
+            return "yes", f"after {_now() - begun:.1f} s"
         except TimeoutError:
             return "no", f"not within {asked.patience - 5:.0f} s"
         finally:
@@ -148,7 +153,15 @@ async def _flag_told(asked: _Asked, box: Mailbox) -> tuple[str, str]:
 
 
 async def _own_label_removed(asked: _Asked, box: Mailbox) -> tuple[str, str]:
-    return await _announced(asked, box, lambda uid: box.remove_labels(uid, asked.label), (Gone,))
+    async def remove(uid: int) -> None:
+        # Mailbox.remove_labels would move the message instead, lest the server do nothing.
+        async with asked.imap() as client:
+            await client.aioimaplib.select(asked.label)
+            reply = await client.aioimaplib.uid("store", str(uid), "-X-GM-LABELS", f"({asked.label})")
+        if reply.result != "OK":
+            raise CommandError(f"doctor: STORE -X-GM-LABELS: {reply.result}", status=reply.result)
+
+    return await _announced(asked, box, remove, (Gone,))
 
 
 async def _sent_lag(asked: _Asked, _box: Mailbox) -> tuple[str, str]:
@@ -159,12 +172,12 @@ async def _sent_lag(asked: _Asked, _box: Mailbox) -> tuple[str, str]:
         waiting = asyncio.ensure_future(anext(following))
         try:
             result = await asked.gmail.send(letter)
-            begun = time.monotonic()
+            begun = _now()
             async with asyncio.timeout(asked.patience):
                 while True:
                     event = await asyncio.shield(waiting)
                     if isinstance(event, Arrived):
-                        took = time.monotonic() - begun
+                        took = _now() - begun
                         [filed] = [one async for one in mailbox.fetch(event.uid, "envelope")]
                         if filed.envelope.message_id == result.message_id:
                             return "the Message-ID is kept", f"in Sent {took:.1f} s after the reply"

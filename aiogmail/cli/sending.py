@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 
+import typer
+
 from aiogmail.errors import ConfigurationError
 
 from .desk import Desk
@@ -50,13 +52,20 @@ class Letter:
             made["Subject"] = self.subject
         except (ValueError, IndexError) as error:
             raise ConfigurationError(f"to, subject: {error}") from None
-        text = self.text if self.text is not None else _octets(Path("-")).decode("utf-8", "replace")
+        text = self.text if self.text is not None else _typed()
         made.set_content(text if text.endswith("\n") else f"{text}\n")
         for path in self.attachments:
             kind, _ = mimetypes.guess_type(path.name)
             main, _, sub = (kind or "application/octet-stream").partition("/")
             made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=path.name)
         return made
+
+
+def _typed() -> str:
+    """The text from standard input; whoever sits there is told that it is waited for."""
+    if sys.stdin.isatty():
+        typer.echo("type the text; Ctrl-D on a line of its own ends it, Ctrl-C sends nothing", err=True)
+    return _octets(Path("-")).decode("utf-8", "replace")
 
 
 def _octets(path: Path) -> bytes:
@@ -66,10 +75,8 @@ def _octets(path: Path) -> bytes:
         raise ConfigurationError(f"file {path}: cannot be read: {error.strerror}") from None
 
 
-async def send(desk: Desk, letter: Letter, *, settle_timeout: float, as_json: bool) -> None:
+async def send(desk: Desk, message: EmailMessage | bytes, *, settle_timeout: float, as_json: bool) -> None:
     """Send it, and say what is known."""
-    account = desk.account()
-    message = letter.message(account.address)
     async with desk.gmail() as gmail:
         result = await gmail.send(message, settle_timeout=settle_timeout)
     refused = {one: " ".join(why) for one, why in result.refused.items()}

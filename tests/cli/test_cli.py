@@ -94,6 +94,19 @@ def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch):
         cli.main()
 
 
+def test_ctrl_c_while_the_program_starts_is_no_traceback(monkeypatch):
+    class Slow:
+        def find_spec(self, name, *_):
+            if name == "aiogmail.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "aiogmail.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Slow(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
 def test_main_runs_the_app(monkeypatch):
     called = []
     monkeypatch.setattr(app_module, "app", lambda: called.append(True))

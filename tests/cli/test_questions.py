@@ -1,0 +1,87 @@
+"""Each question has the answer that the emulator's switch gives it, and nothing is left of the asking."""
+
+import pytest
+
+from aiogmail import Gmail, ImapClient
+from aiogmail.cli.questions import ask_all
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, run_virtual
+
+ADDRESS = "me@gmail.com"
+SIMILAR, MODSEQ, COPY, FLAG, LABEL, OWN, SENT, AGAIN = range(8)
+
+
+def asked(*faults, patience=30.0, **behaviour):
+    """All answers, and the account as it is afterwards."""
+
+    async def main():
+        async with GmailEmulator(behaviour=Behaviour(**behaviour)) as server:
+            account = server.add_account(ADDRESS)
+            account.deliver(b"Subject: mine\r\n\r\nbody\r\n")
+            for fault in faults:
+                server.faults.add(fault)
+
+            def connection():
+                return ImapClient(ADDRESS, account.credentials(), settings=server.settings)
+
+            async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail:
+                answers = [one async for one in ask_all(gmail, connection, patience=patience)]
+                left = [one.name for one in await gmail.mailboxes() if one.name.startswith("aiogmail")]
+                async with gmail.mailbox("[Gmail]/All Mail", readonly=True) as everything:
+                    kept = [message.envelope.subject async for message in everything.fetch(await everything.search(), "envelope")]
+            return answers, left, kept, account.ledger.submissions
+
+    return run_virtual(main())
+
+
+def test_every_question_is_settled_and_nothing_is_left_behind():
+    answers, left, kept, submissions = asked()
+    assert len(answers) == 8
+    assert len({one.question for one in answers}) == 8
+    assert all(one.question.endswith("?") and one.evidence for one in answers)
+    assert "not settled" not in [one.answer for one in answers]
+    assert left == []
+    assert kept == ["mine"]
+    [submitted] = submissions
+    assert submitted.recipients == (ADDRESS,), "sent to oneself alone"
+
+
+@pytest.mark.parametrize(
+    ("number", "behaviour", "answer"),
+    [
+        (SIMILAR, {"append_duplicate": "label"}, "kept the first"),
+        (SIMILAR, {"append_duplicate": "replace"}, "replaced: another UID"),
+        (SIMILAR, {"append_duplicate": "store"}, "kept both"),
+        (MODSEQ, {"labels_move_modseq": True}, "yes"),
+        (MODSEQ, {"labels_move_modseq": False}, "no"),
+        (COPY, {"copyuid_on_repeat": True}, "the same UID"),
+        (COPY, {"copyuid_on_repeat": False}, "another UID"),
+        (FLAG, {}, "yes"),
+        (FLAG, {"idle_delay": 600.0}, "no"),
+        (LABEL, {}, "no"),
+        (OWN, {"own_label_removable": True}, "yes"),
+        (OWN, {"own_label_removable": False}, "no"),
+        (SENT, {"sent_copy_delay": 10.0}, "the Message-ID is kept"),
+        (SENT, {"sent_copy": False}, "no copy"),
+        (AGAIN, {"uidvalidity_on_recreate": True}, "yes"),
+        (AGAIN, {"uidvalidity_on_recreate": False}, "no"),
+    ],
+)
+def test_each_question_tells_what_the_server_does(number, behaviour, answer):
+    answers, left, *_ = asked(**behaviour)
+    assert answers[number].answer == answer, answers[number]
+    assert left == []
+
+
+def test_how_late_something_was_told_is_measured():
+    answers, *_ = asked(idle_delay=7.0, sent_copy_delay=10.0)
+    assert answers[FLAG].evidence.startswith("after 7.")
+    assert answers[SENT].evidence.startswith("in Sent 1")
+
+
+def test_what_the_server_refuses_is_not_settled_and_the_rest_is_asked():
+    refusal = Fault("answer", command="APPEND", text="NO [OVERQUOTA] no room", times=1)
+    answers, left, kept, _ = asked(refusal)
+    assert answers[SIMILAR].answer == "not settled"
+    assert "no room" in answers[SIMILAR].evidence
+    assert answers[MODSEQ].answer == "yes"
+    assert (left, kept) == ([], ["mine"])
