@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import GmailError, MailboxChanged, MailboxNotFound, StateError, TimedOut, TooManyConnections
+from .errors import Disconnected, GmailError, MailboxChanged, MailboxNotFound, StateError, TimedOut, TooManyConnections
 from .imap.selection import GaveWay, Selection
 from .imap.session import ImapSession
 from .ports import Effect
@@ -66,16 +66,18 @@ class Connection:
     async def open(self) -> ImapSession:
         """A session, with the owner's mailbox selected: what the supervisor opens, also after a loss and before an expiry."""
         session = await self._connect()
-        if self.owner is None or self.owner.closed:
+        owner = self.owner
+        if owner is None or owner.closed:
             return session
         try:
-            await self.owner.selected_on(session)
+            await owner.selected_on(session)
         except (MailboxNotFound, MailboxChanged):
             session.abort()
-            if not self.owner.opened:
+            if not owner.opened:
                 raise
             # The owner will be told when it asks; the connection serves others.
-            self.owner = None
+            if self.owner is owner and not self.users:
+                self.owner = None
             return await self._connect()
         except BaseException:
             session.abort()
@@ -88,6 +90,10 @@ class Connection:
         session = self.supervisor.session
         if session is not None and isinstance(session.selection, Selection) and session.selection.owner is lease:
             session.selection.end(lease.is_closed())
+
+    def is_down(self) -> bool:
+        """Whether it was lost, and is being opened again."""
+        return not self.fresh and self.supervisor.session is None
 
     def is_idling(self) -> bool:
         """Whether it would give way."""
@@ -171,13 +177,21 @@ class Pool:
         """Run work that needs no mailbox, on whatever connection there is; see :meth:`aiogmail.ports.Runner.run`."""
         if self._closed:
             raise StateError("the account is closed")
-        connection = min(self._connections, key=lambda one: (one.users > 0, one.guests, one.used), default=None)
+        connection = min(self._connections, key=lambda one: (one.is_down(), one.users > 0, one.guests, one.used), default=None)
         if connection is None:
             connection = self._make(None)
             await self._open(connection)
+
+        async def as_guest(session: ImapSession) -> T:
+            try:
+                return await work(session)
+            except MailboxChanged as error:
+                # Of another's mailbox, whose connection this is: for work that needs none it was lost, and no more.
+                raise Disconnected(str(error), outcome=error.outcome, stage=error.stage) from error
+
         connection.guests += 1
         try:
-            return await connection.supervisor.run(work, effect)
+            return await connection.supervisor.run(as_guest, effect)
         except StateError:
             if self._closed or connection in self._connections:
                 raise
@@ -262,7 +276,7 @@ class Pool:
             if not free and self._may_grow():
                 return None
             idle = free or [one for one in self._connections if not one.users]
-            own = min(idle, key=lambda one: one.used, default=None)
+            own = min(idle, key=lambda one: (one.is_down(), one.used), default=None)
         if own is None:
             return None
         own.owner = lease

@@ -52,6 +52,16 @@ def test_a_quick_run_writes_its_rows_and_prints_a_table(tmp_path):
     assert "envelope: MiB above the start" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_download_at_40_ms_is_measured(tmp_path):
+    file = tmp_path / "rows.json"
+    done = benchmarks("--quick", "--rounds", "1", "--json", str(file), "--client", "aiogmail", "download")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(file.read_text())
+    assert (row["case"], row["client"], row["ok"]) == ("download", "aiogmail", True)
+    assert row["seconds"] > 0.04, "not faster than light"
+
+
 def test_a_client_that_is_not_there_is_left_out_and_says_so(tmp_path):
     """Without node on the path."""
     file = tmp_path / "rows.json"
