@@ -202,7 +202,8 @@ class Watch(AsyncIterator[Event]):
             self._owned = self._mailbox
 
     async def _step(self, session: ImapSession) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         if session is not self._session:
             self._session = session
             self._look.renew()
@@ -213,13 +214,17 @@ class Watch(AsyncIterator[Event]):
         try:
             if self._plan is not None:
                 self._plan.provide(await rows_of(session, self._plan.wanted))
-            elif now >= self._next_look or self._look.is_hinted(session):
-                await self._look_now(session)
             else:
-                await self._listen(session)
+                if now >= self._next_look or self._look.is_hinted(session):
+                    await self._look_now(session)
+                # Without giving the connection back in between: others that share it would each time begin anew, and none come to listen.
+                is_quiet = self._plan is None and self._reset is None and loop.time() < self._next_look
+                if is_quiet and self._consuming and not self._closed:
+                    self._well = loop.time()
+                    await self._listen(session)
         finally:
             self._sent = session.protocol.sent
-        self._well = asyncio.get_running_loop().time()
+        self._well = loop.time()
 
     async def _look_now(self, session: ImapSession) -> None:
         """Compare what is there with the cursor."""

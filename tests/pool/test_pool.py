@@ -1,6 +1,7 @@
 """More mailboxes than connections: every one goes on working, in its turn, and never reads another's messages."""
 
 import asyncio
+import contextlib
 import random
 from dataclasses import replace
 
@@ -641,3 +642,35 @@ def test_two_that_wait_in_idle_on_one_connection_share_it_by_slices_of_time():
         await asyncio.wait(watching)
 
     pooled(test, connections=1)
+
+
+def test_more_watchers_of_one_mailbox_than_connections_all_hear_and_none_spins():
+    """Each got its SELECT and its look, gave the connection back, and lost it to the next before it came to listen: for ever, in no time."""
+
+    async def main():
+        async with GmailEmulator() as server:
+            account = server.add_account("me@gmail.com")
+            async with (
+                Gmail("me@gmail.com", account.credentials(), settings=server.settings) as gmail,
+                contextlib.AsyncExitStack() as stack,
+            ):
+                boxes = [await stack.enter_async_context(gmail.mailbox("INBOX")) for _ in range(7)]
+                heard = [asyncio.Event() for _ in boxes]
+
+                async def watch(number):
+                    async with boxes[number].watch() as events:
+                        async for _ in events:
+                            heard[number].set()
+
+                tasks = [asyncio.create_task(watch(number)) for number in range(7)]
+                await asyncio.sleep(120)
+                account.deliver("Subject: news\r\n\r\nx\r\n")
+                async with asyncio.timeout(120):
+                    for one in heard:
+                        await one.wait()
+                assert len(account.ledger.commands) < 600
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+
+    run_virtual(main())
