@@ -1,8 +1,9 @@
 """Every check of the project: ``nox`` runs them all, ``nox -s NAME`` one.
 
 The whole test suite, with the real servers and under coverage, runs on the lowest Python that the machine has from 3.11 to
-3.13; on the others everything but the tests marked ``slow``, without coverage: on one with the lowest versions that pyproject.toml
-allows of what we need, on the last one against the wheel as it is released. So the whole run stays under 12 minutes on two cores.
+3.13. On the others the tests that are not marked ``slow`` run, without coverage: on one with the lowest versions that pyproject.toml
+allows of what we need, on the last one against the wheel as it is released; where there are two others each takes half of the test
+files, and ``nox -s everywhere`` gives each of them all. So the whole run stays under 12 minutes on two cores.
 What the tests with real servers need is installed first (tests/support/install.py); AIOGMAIL_REAL=0 runs without them, and
 the last line says so. Arguments after ``--`` go to pytest.
 """
@@ -29,13 +30,28 @@ PURE = (  # covered wholly: no I/O, so nothing stands in the way
     "aiogmail/errors.py",
     "aiogmail/sasl.py",
     "aiogmail/secret.py",
+    "aiogmail/imap/charsets.py",
+    "aiogmail/imap/cursor.py",
+    "aiogmail/imap/envelope.py",
+    "aiogmail/imap/events.py",
+    "aiogmail/imap/headers.py",
+    "aiogmail/imap/items.py",
+    "aiogmail/imap/mime.py",
     "aiogmail/imap/models.py",
+    "aiogmail/imap/params.py",
+    "aiogmail/imap/plan.py",
+    "aiogmail/imap/structure.py",
+    "aiogmail/imap/transfer.py",
+    "aiogmail/imap/words.py",
     "aiogmail/imap/query.py",
     "aiogmail/imap/uidset.py",
     "aiogmail/imap/labels.py",
     "aiogmail/imap/wire/*",
+    "aiogmail/pop3/failures.py",
+    "aiogmail/pop3/models.py",
     "aiogmail/pop3/wire.py",
     "aiogmail/smtp/models.py",
+    "aiogmail/smtp/wire.py",
     "aiogmail/supervisor/backoff.py",
     "aiogmail/supervisor/policy.py",
     "aiogmail/supervisor/states.py",
@@ -207,7 +223,15 @@ def _other_tests(version: str, session: nox.Session) -> None:
     _real_servers(session)
     if version == RELEASED:
         session.chdir(_apart_from_the_package(session))
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "not slow and not nightly", *session.posargs)
+    part = f"{_OTHERS.index(version) + 1}/{len(_OTHERS)}"
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "not slow and not nightly", "--part", part, *session.posargs)
+
+
+@nox.session(python=PYTHONS[RELEASED or LOWEST], default=False)
+def everywhere(session: nox.Session) -> None:
+    """All tests that are not slow, on every other Python; ``nox -s nightly`` has the slow ones."""
+    for version in _OTHERS:
+        session.notify(f"tests-{version}", ["--part", "1/1", *session.posargs])
 
 
 @nox.session(python=PYTHONS[RELEASED or LOWEST])
@@ -237,7 +261,7 @@ _IMPORTS = {
 for _version, _path in PYTHONS.items():
     _named = functools.partial(_tests, _version)
     functools.update_wrapper(_named, _tests)
-    _named.__doc__ = f"The tests on Python {_version}" + (", all of them, measured." if _version == LOWEST else ", the slow ones apart.")
+    _named.__doc__ = f"The tests on Python {_version}" + (", all of them, measured." if _version == LOWEST else ", half of the quick ones.")
     nox.session(_named, python=_path, name=f"tests-{_version}", tags=["tests"])
 
 
@@ -271,7 +295,7 @@ def fuzz(session: nox.Session) -> None:
     _install(session, "test")
     session.install("atheris>=2.3")
     seconds = os.environ.get("AIOGMAIL_FUZZ_SECONDS", "1200")
-    for target in ("imap_feed", "encoder"):
+    for target in ("imap_feed", "encoder", "pop_multiline", "smtp_reply"):
         folder = Path(session.create_tmp()) / target
         folder.mkdir(exist_ok=True)
         seeds = [str(ROOT / "tests" / "imap" / "wire" / "corpus")] if target == "imap_feed" else []

@@ -1,14 +1,22 @@
-"""aiogmail: Gmail over IMAP for asyncio, on connections that outlive their sessions.
+"""aiogmail: Gmail over IMAP, SMTP and POP3 for asyncio, on connections that outlive their sessions.
 
 ::
 
+    credentials = UserCredentials.from_authorized_user_file("token.json")
     async with Gmail("me@gmail.com", credentials) as gmail:
         async with gmail.mailbox("INBOX") as inbox:
-            async for message in inbox.fetch(Q.unseen, "flags", "raw"):
+            async for message in inbox.fetch(Q.unseen, "envelope", "text"):
+                await inbox.add_labels(message.uid, "Processed")
+            async for event in inbox.watch(cursor):
+                ...
+        result = await gmail.send(email_message)
+        async with gmail.pop3() as pop:
+            async for mail in pop.retrieve_new(seen=stored):
                 ...
 
-A session lives about as long as its access token; then Gmail hangs up. A supervisor per connection opens the next one with
-a token that is valid then, selects the mailbox again, and the work goes on where it stopped.
+A session lives about as long as its access token; then Gmail hangs up. A supervisor per connection opens the next one before that, with
+a token that is valid then, selects the mailbox again, and the work goes on where it stopped: nothing is lost, nothing is doubled, and what
+cannot be known raises :class:`OutcomeUnknown`.
 """
 
 from __future__ import annotations
@@ -85,6 +93,7 @@ from .ports import Effect, Outcome
 from .secret import Secret
 from .settings import Budget, Endpoint, Limits, Settings, Timeouts
 from .smtp import SendResult
+from .supervisor.events import Connected, ConnectionEvent, EventStream, Expiring, Failed, Lost, Replayed, Retrying, Rotated, Throttling
 
 __version__ = "0.1.0"
 
@@ -105,6 +114,8 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectFailed",
+    "Connected",
+    "ConnectionEvent",
     "Cursor",
     "Disconnected",
     "Download",
@@ -112,6 +123,9 @@ __all__ = [
     "Endpoint",
     "Envelope",
     "Event",
+    "EventStream",
+    "Expiring",
+    "Failed",
     "FetchStream",
     "FileTokenStore",
     "Gmail",
@@ -125,6 +139,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "LoginRequired",
+    "Lost",
     "Mailbox",
     "MailboxChanged",
     "MailboxCounts",
@@ -151,6 +166,9 @@ __all__ = [
     "Quota",
     "RecipientsRefused",
     "RedisTokenStore",
+    "Replayed",
+    "Retrying",
+    "Rotated",
     "Secret",
     "SendReport",
     "SendResult",
@@ -164,6 +182,7 @@ __all__ = [
     "Thread",
     "ThreadStream",
     "Throttled",
+    "Throttling",
     "TimedOut",
     "Timeouts",
     "Token",

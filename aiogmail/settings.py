@@ -171,7 +171,8 @@ class Limits:
         pipeline: commands on the wire at once. Gmail answers deep pipelining with throttling.
         connections: IMAP connections that one ``Gmail`` opens at most, beside one for a moment while a session is rotated.
             Gmail allows an account 15, over all its programs and devices.
-        smtp_connections: connections that one account sends on at most.
+        smtp_connections: connections that one account sends on at most. With a ``pipeline`` of 1 each sends one message after another;
+            otherwise the envelope of the next follows the end of this one.
     """
 
     line: int = 16 * 1024 * 1024

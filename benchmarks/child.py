@@ -30,6 +30,7 @@ def main(client: str, case: str, count: int, port: int, ca: str = "") -> None:
         json.dumps(
             {
                 "seconds": meter.seconds,
+                "cpu_seconds": meter.cpu_seconds,
                 "peak_rss_mib": meter.peak_mib(),
                 "stall_ms": meter.stall_ms,
                 "sums": sums,

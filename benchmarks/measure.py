@@ -22,11 +22,13 @@ class Meter:
 
     Attributes:
         seconds: of :meth:`timed`.
+        cpu_seconds: what the process computed in that time, and the system for it: on a machine that does other things the steadier figure.
         stall_ms: the worst delay of a task that ticks every 5 ms; ``None`` for a client without an event loop.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
         self.stall_ms: float | None = None
         gc.collect()  # what the imports left is not a run's to go through
         with contextlib.suppress(OSError):
@@ -40,9 +42,10 @@ class Meter:
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[None]:
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), time.process_time()
         yield
         self.seconds = time.perf_counter() - began
+        self.cpu_seconds = time.process_time() - computed
 
     @contextlib.asynccontextmanager
     async def timed_loop(self) -> AsyncIterator[None]:

@@ -50,7 +50,8 @@ class Plan:
 class Row:
     """One line of the result. ``ok``: every row was read and its values are right; ``None`` for a client that was left out.
 
-    ``seconds`` is the median, ``spread`` the largest less the smallest; ``ratio`` is to the raw drain of the same bytes.
+    ``seconds`` is the median, ``spread`` the largest less the smallest; ``ratio`` is to the raw drain of the same bytes. ``cpu_seconds`` is
+    the median of what the client's process computed in that time; ``None`` where a case does not tell.
     """
 
     case: str
@@ -65,6 +66,8 @@ class Row:
     ratio: float | None = None
     runs: int = 0
     all_seconds: list[float] = field(default_factory=list)
+    cpu_seconds: float | None = None
+    all_cpu_seconds: list[float] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -144,12 +147,14 @@ class _Cousins:
         """Both together."""
         both = Row("mixed:plain", "aiogmail", note="flags and envelope, in turn with mixed")
         both.all_seconds = [round(sum(pair), 4) for pair in zip(*(row.all_seconds for row in self._rows), strict=False)]
+        both.all_cpu_seconds = [round(sum(pair), 4) for pair in zip(*(row.all_cpu_seconds for row in self._rows), strict=False)]
         for row, results in zip(self._rows, self._results, strict=True):
             _sum_up(row, results, [])
         both.ok = all(row.ok for row in self._rows)
         if both.all_seconds:
             both.seconds, both.runs = round(statistics.median(both.all_seconds), 4), len(both.all_seconds)
             both.spread = round(max(both.all_seconds) - min(both.all_seconds), 4)
+            both.cpu_seconds = round(statistics.median(both.all_cpu_seconds), 4)
             both.version = self._rows[0].version
         return both
 
@@ -192,6 +197,7 @@ def _once(row: Row, results: list[dict[str, Any]], count: int, server: Server, p
         return
     results.append(result)
     row.all_seconds.append(round(result["seconds"], 4))
+    row.all_cpu_seconds.append(round(result["cpu_seconds"], 4))
 
 
 def _command(client: str) -> list[str]:
@@ -205,6 +211,7 @@ def _sum_up(row: Row, results: list[dict[str, Any]], raw: list[float]) -> None:
         return
     row.seconds = round(statistics.median(row.all_seconds), 4)
     row.spread = round(max(row.all_seconds) - min(row.all_seconds), 4)
+    row.cpu_seconds = round(statistics.median(row.all_cpu_seconds), 4)
     row.runs = len(results)
     row.version = str(results[-1]["version"])
     row.ok = row.ok is not False

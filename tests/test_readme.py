@@ -1,6 +1,7 @@
-"""Every snippet of the README is run, against the emulator where it talks to Gmail."""
+"""Every snippet of the README is run, against the emulator where it talks to Gmail, and does what the text around it says."""
 
-import asyncio
+import builtins
+import contextlib
 import functools
 import importlib.metadata
 import json
@@ -10,87 +11,211 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.request
+import warnings
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
 import aiogmail
-from aiogmail.testing import GmailEmulator
+from aiogmail.testing.background import BackgroundEmulator
+from aiogmail.testing.oauth import CLIENT_ID, CLIENT_SECRET
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SNIPPETS = dict(re.findall(r"<!-- test: (\w+) -->\n```python\n(.*?)```", TEXT, re.DOTALL))
+CLIENTS = ("Gmail", "ImapClient")
 
 
-class Background:
-    """An emulator in a thread of its own: the snippets bring their own asyncio.run."""
-
-    def __enter__(self):
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    async def _main(self):
-        self._stop = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        async with GmailEmulator() as server:
-            account = server.add_account("me@gmail.com")
-            for number in range(1, 6):
-                account.deliver(
-                    b"From: Ann <ann@example.com>\r\nSubject: %d\r\nMessage-ID: <%d@example.com>\r\n\r\nhello\r\n" % (number, number)
-                )
-            self.settings = server.settings
-            self.token = json.dumps(account.credentials().to_authorized_user_info())
-            self.server = server
-            self._ready.set()
-            await self._stop.wait()
-
-    def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+def letter(number, attachment=None):
+    message = EmailMessage()
+    message["From"], message["Subject"] = "Ann <ann@example.com>", f"{'invoice ' if attachment else ''}{number}"
+    message["To"], message["Message-ID"] = "me@gmail.com", f"<{number}@example.com>"
+    message.set_content("hello\n")
+    if attachment:
+        message.add_attachment(attachment, maintype="application", subtype="pdf", filename="../bill.pdf")
+    return message.as_bytes()
 
 
-def test_there_are_snippets():
-    assert len(SNIPPETS) >= 3
+class World:
+    """An emulator in a thread of its own, since the snippets bring their own asyncio.run, and the folder they run in."""
+
+    def __init__(self, server, folder, monkeypatch, capsys):
+        self.server, self.folder, self._capsys = server, folder, capsys
+        self.account = server.add_account("me@gmail.com")
+        for number in range(1, 6):
+            self.account.deliver(letter(number, b"%PDF-" + bytes(500) if number == 5 else None))
+        (folder / "token.json").write_text(json.dumps(self.account.credentials().to_authorized_user_info()))
+        monkeypatch.chdir(folder)
+        for client in CLIENTS:
+            there = getattr(aiogmail, client)
+            monkeypatch.setattr(aiogmail, client, functools.partial(_with_servers, there, server.settings))
+
+    def run(self, name):
+        space = {"__name__": "snippet"}
+        exec(compile(SNIPPETS[name], f"README: {name}", "exec"), space)
+        self.space = space
+        return self._capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_a_snippet_runs(number, monkeypatch, tmp_path, capsys):
-    with Background() as gmail:
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "token.json").write_text(gmail.token)
-        for client in ("Gmail", "ImapClient"):
-            monkeypatch.setattr(aiogmail, client, functools.partial(getattr(aiogmail, client), settings=gmail.settings))
-        if "def test_" in SNIPPETS[number]:
-            (tmp_path / "test_snippet.py").write_text(SNIPPETS[number])
-            # The fixtures come with the installed package; run from a checkout they have to be named.
-            installed = any(point.name == "aiogmail" for point in importlib.metadata.entry_points(group="pytest11"))
-            plugin = [] if installed else ["-p", "aiogmail.testing.plugin"]
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--rootdir", tmp_path, tmp_path],
-                env={**os.environ, "PYTHONPATH": str(README.parent)},
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-            )
-            assert "1 passed" in done.stdout, done.stdout
-            return
-        exec(compile(SNIPPETS[number], f"README snippet {number}", "exec"), {"__name__": "snippet"})
-        out = capsys.readouterr().out
-        if "inbox.state.exists, " in SNIPPETS[number]:
-            assert "5 messages" in out
-            assert out.count("\n") == 6
-        if "aioimaplib" in SNIPPETS[number]:
-            assert out == "OK 1 2 3 4 5\n"
-        if "FileTokenStore" in SNIPPETS[number]:
-            assert out == "5\n"
-            assert (tmp_path / "private" / "tokens.json").stat().st_mode & 0o777 == 0o600
-        if "asyncio.gather" in SNIPPETS[number]:
-            assert out == "[5, 5, 5]\n"
-            assert len(gmail.server.account("me@gmail.com").tokens) == 1, "one cache, one token"
+def _with_servers(client, servers, *arguments, settings=None, **options):
+    """The snippet's own settings, if it has any, but the emulator's servers."""
+    if settings is not None:
+        servers = aiogmail.Settings(imap=servers.imap, smtp=servers.smtp, pop3=servers.pop3, budget=settings.budget)
+    return client(*arguments, settings=servers, **options)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch, capsys):
+    with BackgroundEmulator() as server:
+        yield World(server, tmp_path, monkeypatch, capsys)
+
+
+def test_every_snippet_has_a_test():
+    assert len(re.findall(r"```python", TEXT)) == len(SNIPPETS)
+    tests = {name.removeprefix("test_snippet_") for name in globals() if name.startswith("test_snippet_")}
+    assert tests == set(SNIPPETS)
+
+
+def test_snippet_login(world, monkeypatch):
+    client = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+    client |= {"auth_uri": world.server.url("/o/oauth2/v2/auth"), "token_uri": world.server.token_uri}
+    Path("client_secret.json").write_text(json.dumps({"installed": client}))
+    Path("token.json").unlink()
+
+    def consent(url):
+        with urllib.request.urlopen(url, timeout=10) as page:
+            return bool(page.read())
+
+    monkeypatch.setattr(aiogmail, "login", functools.partial(aiogmail.login, open_browser=consent))
+    world.run("login")
+    assert Path("token.json").stat().st_mode & 0o777 == 0o600
+    assert world.run("read").startswith("5 messages\n")
+
+
+def test_snippet_read(world):
+    out = world.run("read").splitlines()
+    assert out[0] == "5 messages"
+    assert out[1] == "1 1 [] 7", "INBOX itself is left out, as Gmail leaves the selected label out"
+    assert len(out) == 6
+
+
+def test_snippet_search(world):
+    out = world.run("search").splitlines()
+    assert out[0] == "1:5"
+    assert len(out) == 6
+    assert all(line.endswith(" 1") for line in out[1:])
+
+
+def test_snippet_attachments(world):
+    assert world.run("attachments") == "../bill.pdf application/pdf 505\n"
+    assert Path("5-2.bin").read_bytes().startswith(b"%PDF-")
+
+
+def test_snippet_change(world):
+    out = world.run("change")
+    assert out.startswith("2 moved; the UIDs there: [1, 2]\nappended as ")
+    assert "\nNews None 2\n" in out
+    stored = {one.message_id: one for one in world.account.messages}
+    assert "\\Seen" in stored["<1@example.com>"].flags
+    assert {"Work/2026", "\\Starred"} <= set(stored["<1@example.com>"].labels)
+    assert "\\Inbox" not in stored["<4@example.com>"].labels
+    assert "\\Trash" in stored["<5@example.com>"].labels
+    assert "<later@gmail.com>" in stored
+
+
+def test_snippet_watch(world):
+    """The worker runs until it is stopped; started again, it goes on behind the last event it saved."""
+
+    def worker():
+        source = SNIPPETS["watch"].replace("async for event in events:", "async for event in _most(events):")
+        prelude = (
+            "import aiogmail, functools, pickle\n"
+            "async def _most(events, count=2):\n"
+            "    async for event in events:\n"
+            "        yield event\n"
+            "        count -= 1\n"
+            "        if not count: return\n"
+        )
+        space = {"__name__": "snippet"}
+        exec(compile(prelude, "prelude", "exec"), space)
+        exec(compile(source, "README: watch", "exec"), space)
+
+    timer = threading.Timer(1.0, lambda: [world.account.deliver(letter(number)) for number in (6, 7, 8)])
+    timer.start()
+    worker()
+    timer.join()
+    first = world._capsys.readouterr().out.splitlines()
+    world.account.deliver(letter(9))
+    worker()
+    rest = world._capsys.readouterr().out.splitlines()
+    assert len(first) == len(rest) == 2
+    assert len({*first, *rest}) == 4
+    assert all(line.startswith("arrived ") for line in (*first, *rest))
+
+
+def test_snippet_send(world):
+    out = world.run("send").splitlines()
+    assert out[0].startswith("sent reply <")
+    assert sorted(out[1:]) == ["('ann@example.com',)", "('bob@example.com',)"]
+    assert len(world.account.ledger.submissions) == 3
+
+
+def test_snippet_pop3(world):
+    out = world.run("pop3").splitlines()
+    assert [line.split(maxsplit=2)[2] for line in out] == ["1", "2", "3", "4", "invoice 5"]
+
+
+def test_snippet_many(world):
+    assert world.run("many") == "[5, 5, 5]\n"
+    assert (world.folder / "private" / "tokens.json").stat().st_mode & 0o777 == 0o600
+    assert len(world.account.tokens) == 1, "one cache, one token"
+
+
+def test_snippet_service(world):
+    key = world.server.add_service_account()
+    Path("service.json").write_text(json.dumps(key))
+    assert world.run("service") == "['INBOX']\n"
+
+
+def test_snippet_fastapi(world):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what its test client warns of is between it and httpx
+        testclient = pytest.importorskip("fastapi.testclient")
+    world.run("fastapi")
+    with contextlib.closing(testclient.TestClient(world.space["app"])) as client, client:
+        assert client.get("/unread").json() == ["1", "2", "3", "4", "invoice 5"]
+
+
+def test_snippet_events(world):
+    out = world.run("events").splitlines()
+    assert out[0].startswith("connected INBOX")
+
+
+def test_snippet_fixture(tmp_path):
+    (tmp_path / "test_snippet.py").write_text(SNIPPETS["fixture"])
+    # The fixtures come with the installed package; run from a checkout they have to be named.
+    installed = any(point.name == "aiogmail" for point in importlib.metadata.entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "aiogmail.testing.plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--rootdir", tmp_path, tmp_path],
+        env={**os.environ, "PYTHONPATH": str(README.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_snippet_aioimaplib(world):
+    assert world.run("aioimaplib") == "OK 1 2 3 4 5\n"
+
+
+def test_snippet_settings(world):
+    world.run("settings")
+    assert world.space["settings"].smtp.security == "starttls"
 
 
 def test_the_ci_runs_the_commands_of_the_readme():
@@ -106,3 +231,12 @@ def test_ci_runs_whatever_the_readme_says(tmp_path):
     (tmp_path / "README.md").write_text("x\n<!-- command: tests -->\n```sh\necho the very command\n```\n```sh\necho another\n```\n")
     done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == "+ echo the very command\nthe very command\n"
+
+
+def test_the_names_and_exit_codes_in_the_text_exist():
+    named = {word for word in re.findall(r"`([A-Z][A-Za-z0-9]+)`", TEXT) if not hasattr(builtins, word)}
+    assert {name for name in named if not hasattr(aiogmail, name)} == {"IMAP4ClientProtocol"}, "which is aioimaplib's"
+    from aiogmail.cli.desk import EXIT_CODES
+
+    codes = re.search(r"the exit code says their kind: (.*?)\.\n", TEXT, re.DOTALL)[1]
+    assert {int(code) for code in re.findall(r"\d+", codes)} == {code for _, code, _ in EXIT_CODES}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from aiogmail.errors import CommandError, GmailError, StateError
+from aiogmail.errors import CommandError, GmailError, StateError, Throttled
 from aiogmail.ports import Effect, Keeper
 from aiogmail.smtp import SmtpSession
 from aiogmail.supervisor.policy import may_reopen
@@ -47,6 +47,7 @@ class Lanes:
         self._make = make
         self._recover = recover
         self._was_open = False
+        self._not_before = 0.0
         self._lanes = [_Lane() for _ in range(size)]
         self._room = asyncio.Semaphore(size * DEPTH)
         self._closed = False
@@ -64,13 +65,15 @@ class Lanes:
     async def run(self, work: Callable[[SmtpSession], Awaitable[T]]) -> T:
         """Await ``work(session)`` on the connection with the least to do; again on another by the supervisor's policy.
 
+        When the server asks one to slow down, all wait: its limits are the account's.
+
         Raises:
             GmailError: what the work, or the opening of a connection, failed with.
         """
         async with self._room:
             lane, keeper = await self._take()
             try:
-                return await keeper.run(work, Effect.VERIFIABLE)
+                return await keeper.run(lambda session: self._paced(session, work), Effect.VERIFIABLE)
             finally:
                 self._give_back(lane)
 
@@ -83,6 +86,15 @@ class Lanes:
             if lane.idle is not None:
                 lane.idle.cancel()
         await asyncio.gather(*(keeper.aclose(timeout) for keeper in keepers), *self._leaving)
+
+    async def _paced(self, session: SmtpSession, work: Callable[[SmtpSession], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._not_before - loop.time()))
+        try:
+            return await work(session)
+        except Throttled as error:
+            self._not_before = max(self._not_before, loop.time() + (error.retry_after or 0.0))
+            raise
 
     async def _take(self) -> tuple[_Lane, Keeper[SmtpSession]]:
         """A lane with an open connection, loaded by one more.

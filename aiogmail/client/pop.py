@@ -81,6 +81,13 @@ class Pop3Client(Maildrop):
         finally:
             await self._close_tokens()
 
+    async def drop(self) -> None:
+        """Close without committing, and close the token cache unless that was given; see :meth:`aiogmail.Maildrop.drop`."""
+        try:
+            await super().drop()
+        finally:
+            await self._close_tokens()
+
     async def _close_tokens(self) -> None:
         if self._tokens is not None and self._given_tokens is None:
             await self._tokens.aclose()

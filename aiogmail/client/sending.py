@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -21,11 +22,13 @@ from .sent import Lost, Verdict
 
 __all__ = ["OnUnknown", "Sender"]
 
+log = logging.getLogger("aiogmail.smtp")
+
 OnUnknown = Literal["raise", "resend"]
 
 MAX_RECIPIENTS = 100
 _LARGE = 256 * 1024
-_MEASURED_AT_ONCE = 8
+_MEASURED_AT_ONCE = 2
 _MAX_RESENDS = 3
 
 
@@ -131,7 +134,7 @@ class Sender:
     async def _prepare(self, message: object, options: Options) -> Letter:
         """The letter, measured. Everything that can be wrong with it is found here, before any I/O."""
         if flattened_size(message) > _LARGE:
-            # Minutes of the email package's Python for a large one: elsewhere, so that the loop goes on.
+            # A second of the email package's Python for a large one: elsewhere, so that the loop goes on.
             raw = await asyncio.get_running_loop().run_in_executor(None, flatten, message)
         else:
             raw = flatten(message)
@@ -144,6 +147,8 @@ class Sender:
             limit=MAX_RECIPIENTS,
             split=options.split,
         )
+        for defect in letter.defects:
+            log.warning("%s: %s", letter.message_id, defect)
         for number, _ in enumerate(letter.body.measure(), 1):
             if number % _MEASURED_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -184,7 +189,13 @@ class Sender:
             try:
                 result = await self._deliver(part, options, knowable=first is None)
             except OutcomeUnknown as error:
-                evidence = {**error.evidence, "accepted": ", ".join(accepted), "unknown": ", ".join(part.recipients)}
+                rest = letter.recipients[start + MAX_RECIPIENTS :]
+                evidence = {
+                    **error.evidence,
+                    "accepted": ", ".join(accepted),
+                    "unknown": ", ".join(part.recipients),
+                    "not tried": ", ".join(rest),
+                }
                 raise OutcomeUnknown(error.message, stage="reply", evidence=evidence) from error
             except GmailError as error:
                 if first is None:

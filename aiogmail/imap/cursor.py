@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -19,10 +20,11 @@ __all__ = ["Cursor"]
 _VERSION = 1
 _KEYS = frozenset({"version", "account", "mailbox", "uidvalidity", "uidnext", "highestmodseq", "uids"})
 _OPTIONAL = frozenset({"scan", "ahead"})
-_LONG = 1000
-"""Characters; a longer text of UIDs is compressed."""
+_MANY = 50
+"""Ranges; more are written as their distances, and compressed."""
 _MOST_TEXT = 64 * 1024 * 1024
 _MOST_MODSEQ = 2**63 - 1
+_DISTANCES = re.compile(r"(?:[0-9]{1,10}(?:\+[0-9]{1,10})?(?:,(?=[0-9])|\Z))+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Cursor:
             "uidvalidity": self.uidvalidity,
             "uidnext": self.uidnext,
             "highestmodseq": self.highestmodseq,
-            "uids": _packed(str(self.uids)),
+            "uids": _packed(self.uids),
         }
         if self.scan is not None:
             value["scan"] = list(self.scan)
@@ -185,25 +187,37 @@ def _ahead(value: Any) -> Mapping[int, int]:
     return found
 
 
-def _packed(text: str) -> str:
-    if len(text) <= _LONG:
-        return text
-    return "z" + base64.b64encode(zlib.compress(text.encode(), 6)).decode()
+def _packed(uids: UidSet) -> str:
+    """As IMAP writes them; of many ranges, for each how far it is from the one before and how much longer than one, compressed."""
+    ranges = uids.ranges
+    if len(ranges) <= _MANY:
+        return str(uids)
+    words, end = [], 0
+    for first, last in ranges:
+        words.append(f"{first - end}+{last - first}" if last > first else str(first - end))
+        end = last
+    return "z" + base64.b64encode(zlib.compress(",".join(words).encode())).decode()
 
 
 def _unpacked(text: Any) -> UidSet:
     if not isinstance(text, str):
         _refuse("uids is no text")
-    if text.startswith("z"):
-        try:
-            packed = base64.b64decode(text[1:], validate=True)
-            inflate = zlib.decompressobj()
-            text = inflate.decompress(packed, _MOST_TEXT).decode()
-        except (binascii.Error, zlib.error, ValueError):
-            _refuse("uids is damaged")
-        if not inflate.eof:
-            _refuse("uids is damaged, or larger than any mailbox")
     try:
-        return UidSet(text) if text else UidSet()
-    except ConfigurationError:
-        _refuse("uids is no set of UIDs")
+        if not text.startswith("z"):
+            return UidSet(text) if text else UidSet()
+        inflate = zlib.decompressobj()
+        words = inflate.decompress(base64.b64decode(text[1:], validate=True), _MOST_TEXT).decode("ascii")
+        if inflate.eof and _DISTANCES.fullmatch(words):
+            return UidSet(_ranges(words))
+    except (binascii.Error, zlib.error, ValueError):
+        pass
+    _refuse("uids is no set of UIDs, or damaged")
+
+
+def _ranges(words: str) -> Iterator[range]:
+    end = 0
+    for word in words.split(","):
+        distance, _, longer = word.partition("+")
+        first = end + int(distance)
+        end = first + int(longer or 0)
+        yield range(first, end + 1)

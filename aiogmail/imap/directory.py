@@ -6,12 +6,14 @@ not done is asked for again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiogmail.errors import AuthError, CommandError, ConfigurationError, GmailError, MailboxNotFound, OutcomeUnknown
 from aiogmail.ports import Effect, Outcome, Runner
 
+from .changes.bulk import DEAD
 from .changes.place import special
 from .commands import Create, Delete, GetQuotaRoot, List, ListedMailbox, Rename, StatusCommand
 from .labels import SPECIAL_USES, levels
@@ -217,6 +219,7 @@ class _Step:
         self.names = names
         self.before: dict[str, Mark | None] = {}
         self._tries = 0
+        self._lost_at: float | None = None
 
     async def attempt(self, session: ImapSession) -> None:
         """Write the command."""
@@ -240,8 +243,11 @@ class _Step:
                 if error.outcome is not Outcome.UNKNOWN and self._tries < 2:
                     raise self._refused(error) from error
                 # A refusal of what was tried before may mean that it was done then.
-                outcome = await self._settle(error, left)
-                if outcome is Outcome.NOT_APPLIED and error.outcome is not Outcome.UNKNOWN:
+                refused = error.outcome is not Outcome.UNKNOWN
+                if not refused:
+                    self._lost_at = asyncio.get_running_loop().time()
+                outcome = await self._settle(error, last=refused or not left)
+                if outcome is Outcome.NOT_APPLIED and refused:
                     raise self._refused(error) from error
                 if outcome is Outcome.APPLIED:
                     return
@@ -255,13 +261,16 @@ class _Step:
     def _refused(self, error: GmailError) -> GmailError:
         return error.replica(outcome=Outcome.NOT_APPLIED, stage=error.stage or f"{self.verb} refused")
 
-    async def _settle(self, lost: GmailError, left: int) -> Outcome:
+    async def _settle(self, lost: GmailError, *, last: bool) -> Outcome:
+        """What the server has done; ``last``: it is not tried again, and what was sent before is given its minute to take effect."""
+        if last and self._lost_at is not None:
+            await asyncio.sleep(max(0.0, self._lost_at + DEAD - asyncio.get_running_loop().time()))
         now = await self._look_again(lost)
         outcome = self.judge(now)
         if outcome is Outcome.UNKNOWN:
             seen = ", ".join(f"{name} {'exists' if name in now else 'does not exist'}" for name in self.names)
             raise self._unknown(lost, seen) from lost
-        if outcome is Outcome.NOT_APPLIED and not left:
+        if outcome is Outcome.NOT_APPLIED and last and lost.outcome is Outcome.UNKNOWN:
             raise lost.replica(outcome=Outcome.NOT_APPLIED)
         return outcome
 

@@ -95,8 +95,8 @@ class Download(AsyncIterator[bytes]):
 
     @property
     def received(self) -> int:
-        """Octets received and handed on so far, as transferred: encoded."""
-        return self._offset
+        """Octets received and decoded so far, as transferred: encoded."""
+        return self._offset - max(0, len(self._encoded) - self._place)
 
     @property
     def size(self) -> int | None:
@@ -141,20 +141,21 @@ class Download(AsyncIterator[bytes]):
         self._offset += len(chunk)
         self._is_last = self._check(chunk, is_short=is_short)
         self._encoded = chunk
-        if self._progress is not None and chunk:
-            self._progress(self._offset, self._size)
         if self._is_last:
             self._end()
 
     def _decode(self) -> bytes:
         """What the next piece stands for, and at the end what the decoder still holds."""
-        if not self._decodes:
-            piece, self._encoded = self._encoded, b""
-            return piece
-        piece = self._decoder.feed(self._encoded[self._place : self._place + _PIECE])
-        self._place += _PIECE
+        if not self._encoded and not self._is_last:
+            return b""
+        size = _PIECE if self._decodes else len(self._encoded)
+        piece = self._encoded[self._place : self._place + size]
+        self._place += size
         if self._place >= len(self._encoded):
             self._encoded, self._place = b"", 0
+        if self._progress is not None and piece:
+            self._progress(self.received, self._size)
+        piece = self._decoder.feed(piece)
         if self._is_last and not self._encoded:
             self._is_last = False
             piece += self._decoder.finish()

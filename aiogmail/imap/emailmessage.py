@@ -48,7 +48,7 @@ class _Patient(EmailPolicy):
 
 
 class _Content(ContentManager):
-    """``get_content()`` of text in whatever charset it claims to be in."""
+    """``get_content()`` of text in whatever charset it claims to be in, and of types that the email package does not know."""
 
     def get_content(self, msg: Any, *args: Any, **kw: Any) -> Any:
         if msg.get_content_maintype() == "text":
@@ -56,7 +56,12 @@ class _Content(ContentManager):
             charset = msg.get_param("charset", "ascii")
             if isinstance(charset, str) and isinstance(octets, bytes) and (known_codec(charset) is None or not _fits(octets, charset)):
                 return decode(octets, charset)[0]
-        return raw_data_manager.get_content(msg, *args, **kw)
+        try:
+            return raw_data_manager.get_content(msg, *args, **kw)
+        except KeyError:  # it knows no such type: model/…, font/…
+            if msg.is_multipart():
+                raise
+            return msg.get_payload(decode=True)
 
     def set_content(self, msg: Any, *args: Any, **kw: Any) -> None:
         raw_data_manager.set_content(msg, *args, **kw)

@@ -7,6 +7,7 @@ fetch that is left by ``break`` leaves nothing running, and one that waits for i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -116,6 +117,9 @@ class FetchStream(AsyncIterator[Message]):
         batch.link.release(batch.size)
         batch.rows.reverse()
         self._ready = batch.rows
+        if not self._windows and self._session is not None and self._todo is not None:  # nothing was asked for while too much was held
+            with contextlib.suppress(GmailError):  # the next step will meet it
+                self._fill(self._session, self._todo)
 
     def _tell_unfetchable(self) -> None:
         if self._unfetchable is not None:

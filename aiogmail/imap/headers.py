@@ -58,6 +58,10 @@ class Headers(Mapping[str, str]):
         except KeyError:
             return ()
 
+    def iter_raw(self) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+        """The fields that are there: lower-case names and values as they stand."""
+        return ((name, tuple(values)) for name, values in self._fields.items())
+
     def _values(self, name: str) -> list[bytes]:
         key = name.lower()
         if self._asked is not None and key not in self._asked:

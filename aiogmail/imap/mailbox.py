@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from aiogmail.errors import ConfigurationError, StateError
+from aiogmail.errors import CommandError, ConfigurationError, StateError
 from aiogmail.ports import Effect, Keeper, Runner
 from aiogmail.settings import Limits, Timeouts
 
@@ -20,6 +20,7 @@ from .cursor import Cursor
 from .download import Download, Progress
 from .fetch import FetchStream
 from .items import read_items
+from .models import Message
 from .names import check_mailbox_name
 from .query import Q, Query, criteria, uids_from
 from .searching import search
@@ -152,6 +153,22 @@ class Mailbox(Changing):
             return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
         return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
 
+    async def fetch_one(self, uid: int, *items: str) -> Message:
+        """One message. Several of these awaited at the same time travel as one command.
+
+        Args:
+            uid: its UID.
+            items: as for :meth:`fetch`.
+
+        Raises:
+            ConfigurationError: no UID, an unknown item.
+            CommandError: there is no such message (any more).
+        """
+        async with self.fetch(check_uid(uid), *items) as stream:
+            async for message in stream:
+                return message
+        raise CommandError(f"there is no message with UID {uid} in {self.name}", status="OK", text="no FETCH response")
+
     def thread(self, thread_id: int, *items: str) -> FetchStream:
         """The messages of a Gmail thread that are in this mailbox, ascending; in "All Mail" that is all of it.
 
@@ -199,8 +216,7 @@ class Mailbox(Changing):
         Raises:
             ConfigurationError: no UID, no part.
         """
-        if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
-            raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
+        check_uid(uid)
         number = "" if part is None else part_number(part)
         return Download(self._keeper, uid, 2 * self._limits.buffer, part=number, decode=decode, progress=progress)
 
@@ -344,6 +360,17 @@ def _those_there(uids: UidSet) -> _Resolve:
         return uids & await search(session, criteria(Q.uid(span))[0], charset=False)
 
     return resolve
+
+
+def check_uid(uid: object) -> int:
+    """A UID.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
+        raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
+    return uid
 
 
 def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:

@@ -6,6 +6,7 @@ Each octet is looked at once for each level of nesting, and levels are bounded. 
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from email.utils import getaddresses
@@ -24,6 +25,8 @@ _TAG = re.compile(rb"[A-Za-z0-9-]+")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _OPEN = frozenset({"", "7BIT", "8BIT", "BINARY"})
 _Fields = dict[bytes, bytes]
+_LENIENT: dict[str, bool] = {"strict": False} if "strict" in inspect.signature(getaddresses).parameters else {}
+"""Newer Pythons' strict reading gives nobody where one address of many is a domain literal: a mail program shows them all."""
 
 
 class Mime:
@@ -234,7 +237,7 @@ def _addresses(value: bytes) -> tuple[tuple[bytes | None, ...], ...]:
         return ()
     found = []
     try:
-        people = getaddresses([value.decode("utf-8", "surrogateescape")])
+        people = getaddresses([value.decode("utf-8", "surrogateescape")], **_LENIENT)
     except (ValueError, LookupError, TypeError):  # what the email package raises where it is at its wit's end
         return ()
     for name, address in people:

@@ -18,9 +18,11 @@ from .items import ITEMS, section_name, wire_items
 from .mime import Mime, body_start, header_fields, read_envelope, read_mime
 from .structure import BodyPart, body_part, part_number
 from .transfer import decode_transfer
+from .words import word_defects
 
 __all__ = ["ITEMS", "Address", "BodyPart", "Envelope", "Headers", "Message", "wire_items"]
 
+_WORDY = frozenset({"subject", "from", "to", "cc"})
 _FIELDS = re.compile(r"BODY\[HEADER\.FIELDS \((.*)\)\]")
 
 
@@ -254,6 +256,28 @@ class Message:
         return decode(decode_transfer(octets, part.encoding)[0], part.charset)[0]
 
     def _defects(self) -> Iterator[str]:
+        for name, raw in self._words():
+            yield from (f"header {name}: {defect}" for defect in word_defects(raw))
+        yield from self._part_defects()
+
+    def _words(self) -> Iterator[tuple[str, bytes]]:
+        """The fields that people read, as they stand, as far as they were fetched."""
+        envelope = self._fetch.get("ENVELOPE")
+        if isinstance(envelope, wire.Envelope):
+            if envelope.subject is not None:
+                yield "subject", envelope.subject
+            for name, people in (("from", envelope.from_), ("to", envelope.to), ("cc", envelope.cc)):
+                yield from ((name, one.name) for one in people if one.name is not None)
+            return
+        try:
+            headers = self.headers
+        except NotFetched:
+            return
+        for name, values in headers.iter_raw():
+            if name in _WORDY:
+                yield from ((name, value) for value in values)
+
+    def _part_defects(self) -> Iterator[str]:
         if self._has_raw():
             yield from self._parsed("raw").defects
         elif self._fetch.get("BODYSTRUCTURE", _ABSENT) is _ABSENT:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from aiogmail.budget import Pace
-from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError, TimedOut
+from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 
 from .commands import Command, bye_error, is_throttled
+from .deadline import Deadline
 from .pending import Link, Pending
 from .wire import Continuation, LiteralMode, Response, Status, Tagged, encode_command
 
@@ -70,10 +71,8 @@ class CommandQueue:
         self._blocks: deque[bytes | memoryview] = deque()
         self._write_paused = False
         self._error: GmailError | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(loop, link, name, timeouts)
         self._pacing: asyncio.TimerHandle | None = None
-        self._mark = 0
-        self._first_byte = True
         self.pace: Pace | None = None
         """How far apart the account's commands are sent, once the server has said [THROTTLED]."""
         self.on_throttled: Callable[[str], None] | None = None
@@ -165,7 +164,7 @@ class CommandQueue:
         if self._error is not None:
             return
         self._error = error
-        self._stop_timer()
+        self._deadline.stop()
         if self._pacing is not None:
             self._pacing.cancel()
         flight, self._flight = list(self._flight.values()), {}
@@ -287,7 +286,7 @@ class CommandQueue:
         self._rivals = self._rivals or any(command.rivals(other.command) for other in self._flight.values())
         self._flight[pending.tag] = pending
         if len(self._flight) == 1:
-            self._start_timer()
+            self._deadline.begin(self._oldest())
         self._write_segment(pending)
 
     def _take_along(self, pending: Pending[Any]) -> None:
@@ -354,8 +353,16 @@ class CommandQueue:
         line = pending.command.interrupt()
         if line is not None:
             self._link.write(line + b"\r\n")
-            self._start_timer()
+            self._deadline.begin(self._oldest())
             self._link.regulate()
+
+    def _oldest(self) -> Pending[Any] | None:
+        """Whose turn with the server it is."""
+        return next(iter(self._flight.values()), None)
+
+    def _renew(self, pending: Pending[Any] | None, patience: float | None) -> None:
+        if pending is not None and pending is self._oldest():
+            self._deadline.renew(pending, patience)
 
     # -- replies -----------------------------------------------------------------------------------------------------------
 
@@ -371,7 +378,7 @@ class CommandQueue:
                 if isinstance(answer, bytes):
                     self._link.write(answer + b"\r\n")
                 else:
-                    self._start_timer()
+                    self._deadline.begin(self._oldest())
                 return
         self._link.fail(ProtocolError(f"{self._name}: the server asked for more (+) and no command waits for that"))
 
@@ -392,7 +399,7 @@ class CommandQueue:
             pairs = itertools.combinations(self._flight.values(), 2)
             self._rivals = any(one.command.rivals(other.command) for one, other in pairs)
         if oldest:  # the others' time begins when their turn with the server comes
-            self._start_timer()
+            self._deadline.begin(self._oldest())
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s S: %s %s %s", self._name, response.tag, response.status, response.text)
         if self.pace is not None:
@@ -424,43 +431,6 @@ class CommandQueue:
     def _reject(pending: Pending[Any], error: Exception) -> None:
         if not pending.future.done():
             pending.future.set_exception(error)
-
-    # -- deadline: of the oldest command on the wire, since the others wait for their turn with the server ----------------
-
-    def _start_timer(self) -> None:
-        self._stop_timer()
-        oldest = next(iter(self._flight.values()), None)
-        if oldest is None:
-            return
-        self._mark = self._link.received()
-        self._first_byte = True
-        patience = oldest.command.patience(self._timeouts)
-        if patience is not None:
-            self._timer = self._loop.call_later(patience, self._expired, oldest, patience)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _renew(self, pending: Pending[Any] | None, patience: float | None) -> None:
-        """A part of a command was handed over: its deadline begins anew, if it is the oldest and has one."""
-        if pending is not None and patience is not None and next(iter(self._flight.values()), None) is pending:
-            self._stop_timer()
-            self._timer = self._loop.call_later(patience, self._expired, pending, patience)
-
-    def _expired(self, pending: Pending[Any], waited: float) -> None:
-        self._timer = None
-        if pending.command.bulk:
-            received = self._link.received()
-            came, self._mark = received - self._mark, received
-            enough = came > 0 if self._first_byte else came >= self._timeouts.min_rate * waited
-            self._first_byte = False
-            if self._link.was_reading_paused() or enough:
-                patience = self._timeouts.progress
-                self._timer = self._loop.call_later(patience, self._expired, pending, patience)
-                return
-        self._link.fail(TimedOut(f"{self._name}: {pending.command.name} was not answered within {waited:g} s; the connection was dropped"))
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

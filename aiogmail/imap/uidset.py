@@ -259,7 +259,7 @@ class UidSet:
         else:
             firsts.insert(index, uid)
             lasts.insert(index, uid)
-        return UidSet._made(firsts, lasts)
+        return UidSet._made(firsts, lasts, self._count + 1)
 
     def excluding(self, uid: int) -> UidSet:
         """This set without one UID: a copy of two arrays, however many ranges they hold."""
@@ -277,12 +277,12 @@ class UidSet:
         else:
             firsts.insert(index + 1, uid + 1)
             lasts.insert(index, uid - 1)
-        return UidSet._made(firsts, lasts)
+        return UidSet._made(firsts, lasts, self._count - 1)
 
     @classmethod
-    def _made(cls, firsts: _Uids, lasts: _Uids) -> UidSet:
+    def _made(cls, firsts: _Uids, lasts: _Uids, count: int) -> UidSet:
         new = cls.__new__(cls)
-        new._set(firsts, lasts)  # noqa: SLF001 - of its own class
+        new._firsts, new._lasts, new._count = firsts, lasts, count  # noqa: SLF001 - of its own class
         return new
 
     def __len__(self) -> int:

@@ -20,6 +20,7 @@ from .commands import Idle, List
 from .cursor import Cursor
 from .events import Event, MailboxReset
 from .look import Look, baseline, rows_of
+from .pending import Pending
 from .plan import Plan
 from .session import ImapSession
 
@@ -33,6 +34,8 @@ ALL_MAIL = "\\All"
 
 _CALM = 1.0
 """Seconds between two looks that nothing but other commands on the connection gave reason for."""
+_PACE = 0.25
+"""Seconds from one look to the next at least, while the server tells of changes."""
 _JITTER = 0.1
 _UNTIL_NEXT_TRY = 5.0
 _WITHOUT_IDLE = 30.0
@@ -71,6 +74,7 @@ class Watch(AsyncIterator[Event]):
         self._reset: MailboxReset | None = None
         self._look = Look()
         self._session: ImapSession | None = None
+        self._idle: Pending[None] | None = None
         self._sent = 0
         self._next_look = 0.0
         self._last_look = 0.0
@@ -104,9 +108,13 @@ class Watch(AsyncIterator[Event]):
         Raises:
             GmailError: the mailbox could not be opened or looked at.
         """
-        await self._open()
-        while self._taken is None or not self._taken.uidvalidity:
-            await self._advance()
+        try:
+            await self._open()
+            while self._taken is None or not self._taken.uidvalidity:
+                await self._advance()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -119,6 +127,8 @@ class Watch(AsyncIterator[Event]):
         """End it: it gives no more events. The mailbox stays open, unless the watch opened it."""
         self._closed = True
         self._plan = None
+        if self._idle is not None and self._session is not None:
+            self._session.protocol.queue.interrupt(self._idle)  # a task that waits for an event hears that there will be none
         owned, self._owned = self._owned, None
         if owned is not None:
             await owned.aclose()
@@ -170,6 +180,8 @@ class Watch(AsyncIterator[Event]):
                 raise
 
     def _may_go_on(self, error: GmailError) -> bool:
+        if self._closed:
+            return True  # to where that is seen: it ends without an error
         return error.retryable and asyncio.get_running_loop().time() - self._well < self._mailbox.timeouts.recover
 
     async def _open(self) -> None:
@@ -248,9 +260,11 @@ class Watch(AsyncIterator[Event]):
             if not queue.in_flight:
                 self._next_look = loop.time()
             return
-        idle = session.submit(Idle())
+        idle = self._idle = session.submit(Idle())
         try:
             await asyncio.wait([idle.future, news], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            # What changes without cease is looked at some times a second: Gmail slows down who asks for more.
+            await asyncio.wait([idle.future], timeout=max(0.0, self._last_look + _PACE - loop.time()))
             others = idle.future.done()
             queue.interrupt(idle)
             await idle.future
@@ -258,6 +272,7 @@ class Watch(AsyncIterator[Event]):
             queue.cancel(idle)
             raise
         finally:
+            self._idle = None
             self._well = loop.time()  # until now it was
         self._next_look = min(self._next_look, self._last_look + _CALM) if others else loop.time()
 

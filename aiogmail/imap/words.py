@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterator
 
 from .charsets import decode
 
-__all__ = ["decode_words"]
+__all__ = ["decode_words", "word_defects"]
 
 _WORD = re.compile(rb"=\?([A-Za-z0-9._:+\-]{1,40})(?:\*[A-Za-z0-9\-]*)?\?([BbQq])\?([^?]*)\?=")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
@@ -29,23 +30,39 @@ def decode_words(raw: bytes) -> str:
     return _FOLD.sub(" ", text) if "\n" in text or "\r" in text else text
 
 
+def word_defects(raw: bytes) -> Iterator[str]:
+    """What of it could not be decoded."""
+    for octets, charset in _pieces(raw):
+        if charset is not None:
+            _, defect = decode(octets, charset.decode("ascii"))
+            if defect:
+                yield defect
+        elif "\ufffd" in octets.decode("utf-8", "replace"):
+            yield "octets that are neither encoded nor UTF-8"
+
+
 def _decode(raw: bytes) -> str:
+    return "".join([octets.decode("utf-8", "replace") if charset is None else _text(octets, charset) for octets, charset in _pieces(raw)])
+
+
+def _pieces(raw: bytes) -> Iterator[tuple[bytes | bytearray, bytes | None]]:
+    """What stands between words, and the octets of words with their charset; words next to each other in one charset are one piece."""
     text, *words = _WORD.split(raw)
-    parts = [text.decode("utf-8", "replace")]
-    if not text.strip() and words:
-        parts.clear()  # white space before the first word
-    charset, octets = b"", bytearray()  # the words read last, which are not decoded yet
+    if text.strip() or not words:  # white space before the first word is none
+        yield text, None
+    charset, octets = b"", bytearray()
     for name, encoding, encoded, behind in zip(words[::4], words[1::4], words[2::4], words[3::4], strict=True):
         if octets and name.lower() != charset:
-            parts.append(_text(octets, charset))
-            octets.clear()
+            yield octets, charset
+            octets = bytearray()
         charset = name.lower()
         octets += _octets(encoding, encoded)
         if behind and not behind.isspace():  # white space between two words belongs to neither
-            parts += _text(octets, charset), behind.decode("utf-8", "replace")
-            octets.clear()
-    parts.append(_text(octets, charset))
-    return "".join(parts)
+            yield octets, charset
+            yield behind, None
+            octets = bytearray()
+    if octets:
+        yield octets, charset
 
 
 def _octets(encoding: bytes, text: bytes) -> bytes:

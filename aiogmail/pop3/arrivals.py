@@ -166,7 +166,6 @@ class Arrivals(AsyncIterator[PopMail]):
         except CommandError as refusal:
             self._asked.popleft()
             self._asked_size -= head.size
-            head.session.unclaimed.discard(head.uidl)
             if refusal.retryable:
                 self._todo.appendleft(head.uidl)
                 raise
@@ -180,7 +179,6 @@ class Arrivals(AsyncIterator[PopMail]):
         head.session.check_retr(uidl, exchange, exchange.future.result())
         self._asked.popleft()
         self._asked_size -= head.size
-        head.session.unclaimed.discard(uidl)
         self._handed.add(uidl)
         if self._committer.pops(head.session):
             self._committer.note(uidl)

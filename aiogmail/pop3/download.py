@@ -32,7 +32,7 @@ class PopDownload(AsyncIterator[bytes]):
         GmailError: what could not be recovered within ``Timeouts.recover``.
 
     Cancelling an ``__anext__`` loses nothing. Closing it before its end costs the connection; one that was left and forgotten is read to
-    its end and dropped.
+    its end and dropped. Only what was taken to its end counts as popped by a commit.
     """
 
     def __init__(self, runner: Runner[Pop3Session], uidl: str) -> None:
@@ -127,6 +127,7 @@ class PopDownload(AsyncIterator[bytes]):
         self._session = session
         self._skip, self._skipped = self._offset, hashlib.sha256()
         exchange = session.retr(self._uidl, on_octets=_Sink(self))
+        session.unclaimed.add(self._uidl)  # until its last octet was taken
         session.ask([exchange])
         self._exchange = exchange
 

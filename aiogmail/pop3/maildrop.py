@@ -262,15 +262,20 @@ class Maildrop:
         async def work(session: Pop3Session) -> None:
             try:
                 await session.delete(wanted)
-            finally:
-                if not session.closed.done():
-                    self._deletes.update((uidl, None) for uidl in wanted if uidl in session.deleted)
+            except CommandError:
+                self._marked(session, wanted)
+                raise
+            self._marked(session, wanted)  # also where the connection was lost right behind the last answer
 
         try:
             await self._runner.run(work, Effect.IDEMPOTENT)
         except GmailError as error:
             error.outcome, error.stage = Outcome.NOT_APPLIED, error.stage or "DELE"
             raise
+
+    def _marked(self, session: Pop3Session, uidls: Collection[str]) -> None:
+        """The caller is told that these of them are marked: from now on they are, whatever happens to the session."""
+        self._deletes.update((uidl, None) for uidl in uidls if uidl in session.deleted)
 
     async def reset(self) -> None:
         """Nothing is marked for deletion any more."""
@@ -327,6 +332,7 @@ class Maildrop:
         try:
             if pops and session.unclaimed:
                 # Messages on the way to nobody would count as popped: that session must not end well.
+                self._journal.update((uidl, None) for uidl in session.uidls if uidl in session.retrieved)
                 self._session = None
                 session.abort()
                 raise Disconnected("the session has messages on the way that nobody took; committing in another")

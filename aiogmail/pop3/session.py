@@ -37,7 +37,7 @@ class Pop3Session:
         stat: what STAT said when it was opened.
         sizes: the messages of the session, as they were listed when it was opened: UIDL → octets, oldest first.
         deleted: those marked for deletion.
-        unclaimed: those that were asked for ahead and have not been handed to anybody.
+        unclaimed: those that were asked for and have not been handed over whole: a QUIT would count them as popped all the same.
         retrieved: those that were retrieved and handed over.
     """
 
@@ -55,6 +55,7 @@ class Pop3Session:
         self.unclaimed: set[str] = set()
         self.retrieved: set[str] = set()
         self._numbers: dict[str, int] = {}
+        self._has_asked = False
         self._quit: Exchange | None = None
         self._closed: asyncio.Future[GmailError] = asyncio.get_running_loop().create_future()
         connection.on_closed = self._connection_closed
@@ -235,7 +236,8 @@ class Pop3Session:
         Cancelled, it drops the connection at once.
         """
         try:
-            if not (self.deleted or self.retrieved or self.has_quit or self.connection.closed.done()):
+            # What was asked for counts as popped, though it may have reached nobody.
+            if not (self.deleted or self._has_asked or self.has_quit or self.connection.closed.done()):
                 await self.quit()
         except GmailError:
             pass
@@ -308,6 +310,7 @@ class Pop3Session:
 
     def retr(self, uidl: str, on_octets: Callable[[bytes], None] | None = None) -> Exchange:
         """A RETR that :meth:`ask` may put on its way."""
+        self._has_asked = True
         return Exchange("RETR", b"RETR %d" % self._number(uidl), Expect.LINES, on_octets=on_octets)
 
     def ask(self, exchanges: Iterable[Exchange]) -> None:
@@ -326,6 +329,7 @@ class Pop3Session:
         Raises:
             GmailError: what the server said instead.
         """
+        self.unclaimed.discard(uidl)
         self._check(exchange, status)
         self.retrieved.add(uidl)
 
@@ -347,12 +351,9 @@ class Pop3Session:
         """DELE for each, pipelined. Those that are marked already are left out.
 
         Raises:
-            CommandError: the first refusal; the others are marked all the same.
+            CommandError: the first refusal, or that this session does not show one; the others are marked all the same.
         """
-        wanted = [uidl for uidl in dict.fromkeys(uidls) if uidl not in self.deleted]
-        for uidl in wanted:
-            self._number(uidl)
-        failure: GmailError | None = None
+        wanted, failure = self._to_mark(uidls)
         for start in range(0, len(wanted), DEPTH):
             asked = [(uidl, self._dele(uidl)) for uidl in wanted[start : start + DEPTH]]
             self.ask(exchange for _, exchange in asked)
@@ -366,6 +367,21 @@ class Pop3Session:
                     self.deleted.add(uidl)
         if failure is not None:
             raise failure
+
+    def _to_mark(self, uidls: Iterable[str]) -> tuple[list[str], CommandError | None]:
+        """Those that can be marked and are not; and why one cannot."""
+        found: list[str] = []
+        failure: CommandError | None = None
+        for uidl in dict.fromkeys(uidls):
+            if uidl in self.deleted:
+                continue
+            try:
+                self._number(uidl)
+            except CommandError as error:
+                failure = failure or error
+            else:
+                found.append(uidl)
+        return found, failure
 
     def _dele(self, uidl: str) -> Exchange:
         return Exchange("DELE", b"DELE %d" % self._numbers[uidl], patience=self.settings.timeouts.command)

@@ -42,6 +42,7 @@ class Body:
         self._start = start
         self.size = len(header)
         self.eight_bit = not header.isascii()
+        self._is_clean = False
 
     def measure(self) -> Iterator[None]:
         """Go through the body once, a block at each step, so that a large one does not hold up others.
@@ -49,15 +50,17 @@ class Body:
         Raises:
             ConfigurationError: a NUL, which cannot be sent without BINARYMIME.
         """
-        source = self._source
+        source, clean = self._source, True
         for start, stop in self._blocks():
             crlf, lines, returns = _count(source, start, stop)
+            clean = clean and crlf == lines == returns
             self.size += stop - start + (lines - crlf) + (returns - crlf)
             block = source[start:stop]
             if 0 in block:
                 raise ConfigurationError("message: holds a NUL octet, which cannot be sent; encode that part in base64")
             self.eight_bit = self.eight_bit or not block.isascii()
             yield
+        self._is_clean = clean
         if self._start < len(source) and source[-1] not in (_CR, _LF):
             self.size += 2
 
@@ -75,8 +78,7 @@ class Body:
         at_line_start = True
         for start, stop in self._blocks():
             is_last = stop == len(source)
-            crlf, lines, returns = _count(source, start, stop)
-            clean = crlf == lines == returns
+            clean = self._is_clean or len(set(_count(source, start, stop))) == 1
             ends = source[stop - 1] in (_CR, _LF)
             dotted = stuffed and (source.find(b".", start, stop) >= 0)
             if clean and not dotted:

@@ -27,7 +27,9 @@ __all__ = ["CLOSING", "auth_error", "farewell", "reply_error"]
 
 CLOSING = 421
 _LOGIN_PAUSE = 60.0
-_LIMITS = {"5.4.5", "4.4.5", "4.7.28", "5.7.28"}
+_RATE_PAUSE = 60.0
+_DAILY = {"5.4.5", "5.7.28"}
+_RATE = {"4.4.5", "4.7.28"}
 _DENIED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"5\.7\.9|application-specific", re.IGNORECASE), "use OAuth, or an app password with AppPassword"),
     (re.compile(r"5\.7\.14|web browser|web login", re.IGNORECASE), "sign in once in a browser from this network, then try again"),
@@ -42,6 +44,8 @@ def farewell(where: str, reply: Reply, *, taken: int = 0) -> GmailError:
     """
     said = f"{where}: the server ended the connection: {reply}"
     words = reply.text.lower()
+    if reply.enhanced in _RATE:
+        return _told(Throttled, said, reply, retry_after=_RATE_PAUSE, connection_lost=True)
     if "connection expired" in words or "session expired" in words:
         return SessionExpired(said)
     if taken or reply.code != CLOSING or reply.enhanced == "4.4.2":
@@ -63,10 +67,10 @@ def _reply_error(where: str, stage: str, reply: Reply, taken: int) -> GmailError
         # An idle connection has been told so before, and it was not read until now.
         return farewell(where, reply, taken=taken)
     said = f"{where}: {stage}: the server said {reply}"
-    if reply.enhanced in _LIMITS or "sending limit exceeded" in reply.text.lower():
-        if reply.code >= 500:
-            return _told(SendingLimitReached, f"{said}: try again within 24 hours", reply)
-        return _told(Throttled, said, reply, retry_after=60.0)
+    if reply.code >= 500 and (reply.enhanced in _DAILY or "sending limit exceeded" in reply.text.lower()):
+        return _told(SendingLimitReached, f"{said}: try again within 24 hours", reply)
+    if reply.enhanced in _RATE:
+        return _told(Throttled, said, reply, retry_after=_RATE_PAUSE)
     if reply.code == 552 and reply.enhanced in ("5.3.4", "5.2.3", ""):
         return _told(MessageTooLarge, said, reply)
     if reply.code in (530, 534, 535):

@@ -9,6 +9,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.generator import BytesGenerator
 from email.message import EmailMessage, Message
 from email.utils import format_datetime
@@ -113,7 +114,7 @@ def flatten(message: object) -> bytes:
     try:
         # Writing sets missing boundaries: in a copy, whose payloads are shared.
         BytesGenerator(out, mangle_from_=False, policy=_policy(message)).flatten(copy.deepcopy(message))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigurationError(f"message: cannot be written: {type(error).__name__}: {error}") from error
     return out.getvalue()
 

@@ -37,7 +37,6 @@ from .wire import Reply, command
 __all__ = ["Accepted", "Envelope", "Manners", "Turns", "transact"]
 
 _AT_ONCE = 64 * 1024
-_TURN = 256 * 1024
 _BAD_SEQUENCE = 503
 
 
@@ -300,7 +299,7 @@ class _Transaction:
 
     async def _write(self, final: Exchange, start: bytes) -> None:
         """The body but for its end, which is handed over behind an empty buffer: until then nothing can come of it."""
-        connection, written = self._connection, 0
+        connection = self._connection
         pieces = self._letter.body.pieces(stuffed=not self._chunking)
         if self._letter.body.size <= _AT_ONCE:
             connection.write(b"".join((start, *pieces)))
@@ -311,10 +310,7 @@ class _Transaction:
             self._check_early(final)
             connection.write(piece)
             await connection.drain()
-            written += len(piece)
-            if written >= _TURN:
-                written = 0
-                await asyncio.sleep(0)  # a fast network never waits: others want a turn all the same
+            await asyncio.sleep(0)  # a fast network never waits: others want a turn all the same
         await connection.drain()
 
     def _check_early(self, final: Exchange) -> None:

@@ -98,6 +98,7 @@ const ticker = setInterval(() => {
 await new Promise((resolve) => setTimeout(resolve, 10));
 stall = 0;
 const began = performance.now();
+const computed = process.cpuUsage();
 const half = Math.floor(count / 2);
 if (benchmark === "flags") await flags(`1:${count}`);
 else if (benchmark === "envelope") await envelope(`1:${count}`);
@@ -107,6 +108,7 @@ else if (benchmark === "mixed") {
 } else if (benchmark === "huge") await huge();
 else await bodies(`1:${count}`);
 const seconds = (performance.now() - began) / 1000;
+const { user, system } = process.cpuUsage(computed);
 clearInterval(ticker);
 const peak = memory("VmHWM");
 await client.logout();
@@ -114,6 +116,7 @@ console.log(
   JSON.stringify(
     {
       seconds,
+      cpu_seconds: (user + system) / 1e6,
       peak_rss_mib: peak === null || base === null ? null : Math.round((peak - base) / 102.4) / 10,
       stall_ms: Math.round(stall * 10) / 10,
       sums,

@@ -44,11 +44,22 @@ def test_a_quick_run_writes_its_rows_and_prints_a_table(tmp_path):
         assert set(row) >= FIELDS
         assert row["ok"] is True, row
         assert row["seconds"] > 0
+        assert 0 < row["cpu_seconds"] <= row["seconds"] + 0.1
         assert row["client"] in done.stdout
     [ours] = [row for row in rows if row["client"] == "aiogmail" and row["case"] == "envelope"]
     assert ours["stall_ms"] is not None
     assert [row["note"] for row in rows if row["client"] == "imaplib"] == ["unparsed lines", "UID not parsed"]
     assert "envelope: MiB above the start" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_download_at_40_ms_is_measured(tmp_path):
+    file = tmp_path / "rows.json"
+    done = benchmarks("--quick", "--rounds", "1", "--json", str(file), "--client", "aiogmail", "download")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(file.read_text())
+    assert (row["case"], row["client"], row["ok"]) == ("download", "aiogmail", True)
+    assert row["seconds"] > 0.04, "not faster than light"
 
 
 def test_a_client_that_is_not_there_is_left_out_and_says_so(tmp_path):
@@ -80,8 +91,17 @@ def test_rows_are_whole_and_the_same_every_time(case):
 
 def test_targets_are_judged_by_the_rows():
     rows = [
-        Row("flags", "imaplib", seconds=0.1, ok=True, all_seconds=[0.1, 0.1, 0.4]),
-        Row("flags", "aiogmail", seconds=0.13, ok=True, peak_rss_mib=17.0, stall_ms=50.0, all_seconds=[0.13, 0.12, 0.52]),
+        Row("flags", "imaplib", seconds=0.1, ok=True, all_seconds=[0.1, 0.1, 0.4], all_cpu_seconds=[0.1, 0.1, 0.1]),
+        Row(
+            "flags",
+            "aiogmail",
+            seconds=0.13,
+            ok=True,
+            peak_rss_mib=17.0,
+            stall_ms=50.0,
+            all_seconds=[0.13, 0.12, 0.52],
+            all_cpu_seconds=[0.11, 0.11, 0.12],
+        ),
         Row("flags", "imapflow", seconds=0.1, ok=False),
         Row("scaling:flags", "aiogmail", seconds=0.2, ok=True, ratio=2.0),
     ]
@@ -92,6 +112,7 @@ def test_targets_are_judged_by_the_rows():
         "flags: worst stall of the loop, ms": True,
         "scaling:flags: time for 2n ÷ n": True,
     }
+    assert [target.by_cpu for target in report.targets(rows) if target.by_cpu] == [1.1]
     assert "NO" in report.target_table(report.targets(rows))
     assert "0.130" in report.table(rows)
 

@@ -58,7 +58,7 @@ async def slowest_command(server, account, seconds, *, rotate):
 @pytest.mark.parametrize("rotate", [True, False])
 def test_nobody_waits_for_a_session_that_is_replaced_before_its_token_ends(rotate):
     async def test(server, account):
-        slowest, imap, expired = await slowest_command(server, account, 300, rotate=rotate)
+        slowest, imap, expired = await slowest_command(server, account, 150, rotate=rotate)
         print(f"rotation {'on' if rotate else 'off'}: largest delay of a command around expiry {slowest * 1000:.0f} ms")
         if rotate:
             assert slowest == pytest.approx(LATENCY, abs=0.001)  # one: the emulator delays replies alone
@@ -67,7 +67,7 @@ def test_nobody_waits_for_a_session_that_is_replaced_before_its_token_ends(rotat
             assert most_at_once(imap) == 2
         else:
             assert slowest > 1.5 * LATENCY
-            assert len(expired) >= 4
+            assert len(expired) >= 2
             assert most_at_once(imap) == 1
 
     living(test, token_lifetime=60)

@@ -169,6 +169,21 @@ async def test_a_login_rate_is_waited_out_when_the_connection_was_left(gmail, me
     assert len(me.ledger.submissions) == 2
 
 
+@on_gmail()
+async def test_a_rate_that_is_too_high_for_the_account_slows_all_its_connections_down(gmail, me, server):
+    server.faults.add(
+        Fault("bye", command="MAIL", protocol="smtp", skip=4, text="421 4.7.28 Our system has detected an unusual rate of mail.")
+    )
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    reports = [report async for report in gmail.send_many(mail(subject=f"n {number}") for number in range(20))]
+    assert all(report.result is not None for report in reports)
+    assert len(me.ledger.submissions) == 20
+    start = me.ledger.submissions[0].at
+    assert len([one for one in me.ledger.submissions if one.at - start < 59.0]) <= 8
+    assert 60.0 <= loop.time() - began < 70.0
+
+
 @on_gmail(daily_sending_limit=2)
 async def test_the_daily_limit_says_when_to_try_again(gmail, me, server):
     await gmail.send(mail())
@@ -240,13 +255,14 @@ async def test_a_part_that_fails_behind_one_that_was_taken_is_told_as_refused(gm
 
 @on_gmail()
 async def test_a_part_whose_reply_is_lost_cannot_be_looked_up_behind_another(gmail, me, server):
-    many = [f"u{number}@example.org" for number in range(150)]
+    many = [f"u{number}@example.org" for number in range(200)]
     server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request", skip=1))
     with pytest.raises(OutcomeUnknown) as caught:
         await gmail.send(mail(), recipients=many, split=True)
     assert "another part" in caught.value.evidence["lookup"]
     assert caught.value.evidence["unknown"].split(", ") == many[100:]
     assert caught.value.evidence["accepted"].split(", ") == many[:100]
+    assert caught.value.evidence["not tried"] == ""
     assert [len(one.recipients) for one in me.ledger.submissions] == [100]
 
 

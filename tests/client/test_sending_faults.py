@@ -51,8 +51,8 @@ async def _scoped(context):
         yield
 
 
-async def case(seed, *, on_unknown="raise"):
-    """One seeded run: what the client said, and what the ledger says ten minutes later."""
+async def case(seed, *, on_unknown="raise", faults=1, cut=None):
+    """One seeded run: what the client said, and what the ledger says ten minutes later. ``cut`` is one fault instead of the seed's."""
     rng = random.Random(f"sending {seed}")
     copy = rng.choice((0.0, rng.uniform(0.0, 90.0), 90.0, 300.0, None))
     stage = rng.choice(STAGES)
@@ -62,10 +62,11 @@ async def case(seed, *, on_unknown="raise"):
         server.add_account(YOU)
         fault = fault_of(rng, stage)
         async with Gmail(ME, me.credentials(), settings=server.settings) as gmail:
-            if rng.random() < 0.3:
+            if rng.random() < 0.3 and cut is None:
                 await gmail.send(message(0, 1))
-            server.faults.add(fault)
-            raw = message(1, rng.choice((1, 1, 40, 5000)))
+            for each in [cut] if cut is not None else [fault, *(fault_of(rng, rng.choice(STAGES)) for _ in range(faults - 1))]:
+                server.faults.add(each)
+            raw = message(1, rng.choice((1, 1, 40, 5000)) if cut is None else 1)
             result = error = None
             try:
                 result = await gmail.send(raw, on_unknown=on_unknown)
@@ -76,7 +77,7 @@ async def case(seed, *, on_unknown="raise"):
             taken = [one.at for one in me.ledger.submissions if b"<m1@mail.example.org>" in one.raw]
             later = await gmail.resolve("<m1@mail.example.org>")
     filed = taken[0] + copy if taken and copy is not None else math.inf
-    return fault, len(taken), result, error, filed - told, later, list(server.faults.hit)
+    return cut or fault, len(taken), result, error, filed - told, later, list(server.faults.hit)
 
 
 @contextlib.contextmanager
@@ -137,3 +138,31 @@ def test_a_thousand_cuts():
 def test_resending_an_unknown_outcome_sends_at_least_once_with_one_message_id():
     counts = runs(range(3000, 3040), on_unknown="resend")
     assert counts["unknown"] == 0
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_pairs_of_faults():
+    """The second in the recovery from the first, or beside it."""
+    counts = runs(range(5000, 5400), faults=2)
+    print(counts)
+    assert sum(counts.values()) == 400
+
+
+SIZES = {"MAIL": 40, "RCPT": 26, "MESSAGE": 180, "EHLO": 20, "AUTH": 30, "DATA": 6, "QUIT": 6}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("action", ["close", "reset"])
+def test_a_cut_at_every_byte(action):
+    """Of every command and of every reply of a transaction."""
+    counts = collections.Counter()
+    for command, size in SIZES.items():
+        for point in ("request", "reply"):
+            for byte in range(size):
+                cut = Fault(action, command=command, protocol="smtp", point=point, byte=byte)
+                fault, *seen = virtual(case(byte, cut=cut), byte)
+                counts[judge(byte, fault, *seen)] += 1
+    print(counts)
+    assert counts["not sent"] == 0

@@ -1,6 +1,8 @@
 """How many round trips things take, counted by a forwarder that delays each way; never timed."""
 
 import asyncio
+import contextlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -20,9 +22,48 @@ def message(number):
     return f"Subject: {number}\r\nFrom: a@example.com\r\n\r\nbody {number}\r\n".encode()
 
 
-async def flown(dovecot, address, work):
-    """The result of ``work(gmail, flights)`` over a forwarder that counts."""
-    async with TokenEndpoint(dovecot.signer, tls=False) as endpoint, Flights(dovecot.ports["imaps"], DELAY) as flights:
+@contextlib.asynccontextmanager
+async def untold(port):
+    """In front of a server, one that tells no capabilities in its greeting, as Gmail's: its port. It ends the TLS and begins another."""
+
+    async def serve(reader, writer):
+        far_reader, far_writer = await asyncio.open_connection("localhost", port, ssl=ca.client_context())
+        greeting = await far_reader.readline()
+        assert b"[CAPABILITY " in greeting
+        writer.write(re.sub(rb"\[CAPABILITY [^]]*\] ", b"", greeting))
+        carried = asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+        with contextlib.suppress(OSError):
+            await carried
+        for one in (writer, far_writer):
+            one.transport.abort()
+
+    async def carry(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+        raise ConnectionResetError
+
+    tasks = set()
+
+    def accepted(reader, writer):
+        tasks.add(asyncio.get_running_loop().create_task(serve(reader, writer), name="untold"))
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=ca.server_context())
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def flown(dovecot, address, work, *, told=True):
+    """The result of ``work(gmail, flights)`` over a forwarder that counts; ``told``: whether the greeting tells capabilities."""
+    async with contextlib.AsyncExitStack() as stack:
+        endpoint = await stack.enter_async_context(TokenEndpoint(dovecot.signer, tls=False))
+        port = dovecot.ports["imaps"] if told else await stack.enter_async_context(untold(dovecot.ports["imaps"]))
+        flights = await stack.enter_async_context(Flights(port, DELAY))
         credentials = endpoint.credentials(address)
         settings = replace(dovecot.settings, imap=Endpoint("localhost", flights.port, ssl_context=ca.client_context()))
         async with TokenCache() as tokens, Gmail(address, credentials, tokens=tokens, settings=settings) as gmail:
@@ -30,8 +71,12 @@ async def flown(dovecot, address, work):
             return await work(gmail, flights)
 
 
+told_or_not = pytest.mark.parametrize("told", [True, False], ids=["capabilities in the greeting", "none, as Gmail"])
+
+
+@told_or_not
 @pytest.mark.parametrize("uids", ["1", "1:*", [1, 2, 3]])
-def test_the_first_message_of_a_cold_connection_comes_in_five_round_trips(dovecot, address, uids):
+def test_the_first_message_of_a_cold_connection_comes_in_five_round_trips(dovecot, address, uids, told):
     dovecot.deliver_many(address, [message(number) for number in range(1, 30)])
 
     async def work(gmail, flights):
@@ -41,10 +86,11 @@ def test_the_first_message_of_a_cold_connection_comes_in_five_round_trips(doveco
             return [*flights.connections]
 
     # TCP, ClientHello, Finished with AUTHENTICATE, SELECT, FETCH.
-    assert run(flown(dovecot, address, work)) == [5]
+    assert run(flown(dovecot, address, work, told=told)) == [5]
 
 
-def test_fifty_single_fetches_awaited_together_take_two_round_trips(dovecot, address):
+@told_or_not
+def test_fifty_single_fetches_awaited_together_take_two_round_trips(dovecot, address, told):
     dovecot.deliver_many(address, [message(number) for number in range(1, 60)])
 
     async def one(inbox, uid):
@@ -57,7 +103,7 @@ def test_fifty_single_fetches_awaited_together_take_two_round_trips(dovecot, add
             assert bodies == [[message(number)] for number in range(1, 51)]
             return flights.connections[0] - before
 
-    assert run(flown(dovecot, address, work)) == 2
+    assert run(flown(dovecot, address, work, told=told)) == 2
 
 
 def test_a_lost_session_gives_its_next_row_in_four_round_trips(dovecot, address):

@@ -11,6 +11,7 @@ from aiogmail import AccessDenied, Gmail, Outcome, OutcomeUnknown, RecipientsRef
 from aiogmail.settings import Endpoint
 from tests.support import ca
 from tests.support.aio import run
+from tests.support.flights import Flights
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.real
@@ -160,5 +161,20 @@ def test_a_copy_that_somebody_filed_in_sent_confirms_it(dovecot, address):
             assert result.confirmed_by == "lookup"
             assert await gmail.resolve("<one@example.org>") is Outcome.APPLIED
             assert len(relay.submitted) == 1
+
+    run(main())
+
+
+def test_a_hundred_recipients_take_two_round_trips_on_a_warm_connection(dovecot, address):
+    """Counted by a forwarder that holds every byte back: the envelope, and the message with its end."""
+
+    async def main():
+        async with dovecot.relay(), Flights(dovecot.ports["submissions"], 0.04) as flights:
+            settings = replace(dovecot.settings, smtp=Endpoint("localhost", flights.port, ssl_context=ca.client_context()))
+            async with SmtpClient(address, provider(dovecot, address), settings=settings) as client:
+                await client.send(RAW)
+                [before] = flights.connections
+                await client.send(RAW, recipients=[f"u{number}@example.org" for number in range(100)])
+                assert flights.connections[0] - before == 2
 
     run(main())

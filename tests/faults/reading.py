@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from tests.faults.harness import Operation, World, message
@@ -61,6 +62,34 @@ def _downloaded(world: World, found: bytes) -> None:
     _expect(found, world.account.inbox.by_uid[9].raw, "download")
 
 
+_OCTETS = bytes(range(256)) * 200
+
+
+async def _attached(world: World) -> None:
+    encoded = base64.encodebytes(_OCTETS).decode().replace("\n", "\r\n")
+    head = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\nContent-Type: application/x-data\r\n"
+    body = f"Content-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n--b--\r\n"
+    world.account.deliver(f"Subject: attached\r\n{head}{body}")
+    await world.inbox.noop()
+
+
+async def _part(world: World) -> Any:
+    return b"".join([chunk async for chunk in world.inbox.download(9, "2")])
+
+
+def _part_right(_world: World, found: Any) -> None:
+    _expect(found, _OCTETS, "download of a part, decoded")
+
+
+async def _threads(world: World) -> Any:
+    return [thread async for thread in world.inbox.threads("1:*", "flags")]
+
+
+def _threads_right(world: World, found: Any) -> None:
+    inbox = world.account.inbox
+    _expect({thread.id for thread in found}, {inbox.by_uid[uid].thread_id for uid in inbox.order}, "threads")
+
+
 async def _listed(world: World) -> Any:
     return await world.gmail.mailboxes()
 
@@ -88,6 +117,8 @@ READING = (
     Operation("search", "UID SEARCH", _search, _searched),
     Operation("fetch-rows", "UID FETCH", _rows, _rows_right),
     Operation("fetch-raw", "UID FETCH", _raw, _raw_right),
+    Operation("download-part", "UID FETCH", _part, _part_right, prepare=_attached),
+    Operation("threads", "UID FETCH", _threads, _threads_right),
     Operation("mailboxes", "LIST", _listed, _listed_right, prepare=_account, **_QUEUE),
     Operation("quota", "GETQUOTAROOT", _quota, _quota_right, prepare=_account, **_QUEUE),
     Operation("download", "UID FETCH", _download, _downloaded, prepare=_large),

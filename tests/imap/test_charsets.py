@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiogmail.imap import charsets
 from aiogmail.imap.charsets import decode, known_codec
 
 
@@ -66,3 +67,8 @@ def test_nothing_raises(octets, charset):
     text, defect = decode(octets, charset)
     assert isinstance(text, str)
     assert isinstance(defect, str)
+
+
+def test_a_codec_that_knows_no_replacement_costs_no_more_than_its_characters(monkeypatch):
+    monkeypatch.setitem(charsets._WIDER, "utf-16", "idna")
+    assert decode(b"a\xff\xff", "utf-16") == ("aÿÿ", "holds octets that do not stand for a character of utf-16")

@@ -166,15 +166,18 @@ def test_the_end_comes_after_all_that_was_said_before_it(end, buffered):
     run(main())
 
 
+@pytest.mark.parametrize("before", [1000, _STEP, 2 * _STEP])
 @both_roads
-def test_an_error_of_grammar_in_the_rest_is_met_in_its_place(buffered):
+def test_an_error_of_grammar_in_the_rest_is_met_in_its_place(buffered, before):
     async def main():
         fed = Fed(buffered=buffered)
-        fed.feed(lines(1, 1000) + b"what?\r\n" + lines(1001, 2000))
+        fed.feed(lines(1, before) + b"what?\r\n" + lines(before + 1, 2000))
         assert not fed.protocol.closed.done()
         reason = await asyncio.shield(fed.protocol.closed)
         assert isinstance(reason, errors.ProtocolError)
-        assert fed.numbers() == list(range(1, 1001))
+        assert fed.numbers() == list(range(1, before + 1))
+        fed.protocol.fail(errors.Disconnected("once more"))
+        assert fed.protocol.closed.result() is reason
         assert not fed.protocol._parser.has_more
 
     run(main())

@@ -4,13 +4,18 @@ import asyncio
 import random
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email import policy
 from email.message import EmailMessage
 
 import pytest
 
-from aiogmail import ConfigurationError, Endpoint, Gmail, Limits, errors
+from aiogmail import ConfigurationError, Endpoint, Gmail, Limits, TokenProvider, errors
 from aiogmail.testing import Fault, FaultProxy, GmailEmulator, run_virtual
 from tests.support.aio import run
+from tests.support.endpoint import TokenEndpoint
+from tests.support.proxy import Proxy
+from tests.support.scripted import ScriptedImap
 
 from .test_fetch import ADDRESS
 
@@ -219,3 +224,121 @@ def test_a_cancelled_step_loses_nothing_of_a_decoded_part():
             return await anext(download, None)
 
     run(with_part(test, letter(content)))
+
+
+def test_windows_are_decoded_piece_by_piece_and_the_loop_turns_between(monkeypatch):
+    monkeypatch.setattr("aiogmail.imap.download._PIECE", 999)
+    content = octets(50_000)
+
+    async def test(server, account, inbox):
+        turns = 0
+
+        async def tick():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        ticker = asyncio.ensure_future(tick())
+        chunks = [chunk async for chunk in inbox.download(1, "2")]
+        ticker.cancel()
+        assert b"".join(chunks) == content
+        assert len(chunks) > 60
+        assert turns > 60
+        download = inbox.download(1, "2")
+        await anext(download)
+        await download.aclose()
+        assert await anext(download, None) is None
+
+    run(with_part(test, letter(content)))
+
+
+async def scripted(told, parts, part="1"):
+    """What a download of a part gives whose server tells ``told`` for its structure and hands out these octets."""
+    left = list(parts)
+
+    async def fetch(connection, command):
+        offset = int(re.search(rb"<([0-9]+)[.]10>", command.arguments)[1])
+        octets = left.pop(0) if left else b""
+        structure = told if b"BODYSTRUCTURE" in command.arguments else b""
+        await connection.send(b"* 1 FETCH (UID 1 %bBODY[%b]<%d> {%d}\r\n%b)\r\n" % (structure, part.encode(), offset, len(octets), octets))
+        await connection.ok(command)
+
+    async with ScriptedImap() as server:
+        server.on("UID FETCH", fetch)
+        settings = replace(server.settings, limits=Limits(buffer=5))
+        async with Gmail(ADDRESS, TokenProvider(token), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
+            download = inbox.download(1, part)
+            received = b"".join([chunk async for chunk in download])
+            return received, download.size, download.defects
+
+
+@pytest.mark.parametrize(
+    ("told", "parts", "received", "size", "defects"),
+    [
+        (
+            b"BODYSTRUCTURE NIL ",
+            [b"x" * 10, b"yy"],
+            b"x" * 10 + b"yy",
+            None,
+            ("the server told nothing of part 1: it is handed on as it came",),
+        ),
+        (b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 12 1) ', [b"x" * 10, b"yy"], b"x" * 10 + b"yy", 12, ()),
+        (b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 12 1) ', [b"x" * 10, b"y", b"y"], b"x" * 10 + b"yy", 12, ()),
+        (
+            b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 5 1) ',
+            [b"x" * 10, b"y" * 10, b"z"],
+            b"x" * 10 + b"y" * 10 + b"z",
+            5,
+            ("the server announced 5 octets of part 1 and sent 21",),
+        ),
+        (
+            b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 30 1) ',
+            [b"x" * 10, b"y"],
+            b"x" * 10 + b"y",
+            30,
+            ("the server announced 30 octets of part 1 and sent 11",),
+        ),
+        (b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "BASE64" 12 1) ', [b"SGVsbG8gd2", b"9y"], b"Hello wor", 12, ()),
+        (
+            b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "BASE64" 11 1) ',
+            [b"SGVsbG8gd2", b"9"],
+            b"Hello wo",
+            11,
+            ("base64: it was cut: its padding is missing",),
+        ),
+    ],
+)
+def test_a_part_ends_where_the_server_has_no_more_whatever_its_structure_says(told, parts, received, size, defects):
+    assert run(scripted(told, parts)) == (received, size, defects)
+
+
+async def token():
+    return "good", datetime.now(UTC) + timedelta(hours=1)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
+def test_dovecot_hands_out_a_part_through_cuts(dovecot, address, encoding, tmp_path):
+    """Over TLS, where a cut loses what was on its way; every connection is cut after 150 kB but the last."""
+    content = octets(600_000)
+    dovecot.deliver_many(address, [letter(content, encoding=encoding).as_bytes(policy=policy.SMTP)])
+
+    async def main():
+        async with TokenEndpoint(dovecot.signer, tls=False) as endpoint, Proxy(dovecot.ports["imaps"]) as proxy:
+            for number in (150_000, 160_000, 170_000):
+                proxy.cut_after(number)
+            settings = dovecot.settings_at(imap=proxy.port, limits=Limits(buffer=100_000))
+            async with Gmail(address, endpoint.credentials(address), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                assert await inbox.save(1, tmp_path / "a.bin", "2") == 600_000
+                assert (tmp_path / "a.bin").read_bytes() == content
+                [message] = [message async for message in inbox.fetch(1, "text", "structure")]
+                assert message.text == "see attachment\r\n"
+                assert message.attachments[0].filename == "a.bin"
+                encoded = [chunk async for chunk in inbox.download(1, message.attachments[0], decode=False)]
+                assert sum(map(len, encoded)) == message.attachments[0].size
+                with pytest.raises(errors.CommandError, match="no part 7"):
+                    await anext(inbox.download(1, "7"))
+            assert proxy.accepted >= 4
+
+    run(main())

@@ -42,3 +42,10 @@ def test_what_nests_too_deep_keeps_its_header():
     message = read_email(b"Subject: deep\r\n" + levels)
     assert message["subject"] == "deep"
     assert "only its header could be read" in str(message.defects[-1])
+
+
+def test_content_of_any_type_is_given():
+    assert read_email(b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nSGk=").get_content() == b"Hi"
+    assert read_email(b"Content-Type: model/x\r\nContent-Transfer-Encoding: base64\r\n\r\nSGk=").get_content() == b"Hi"
+    with pytest.raises(KeyError):
+        read_email(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--").get_content()

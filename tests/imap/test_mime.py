@@ -87,6 +87,15 @@ def test_people_within_are_read_however_they_are_written():
     ]
 
 
+def test_what_the_email_package_cannot_read_is_nobody(monkeypatch):
+    def broken(values, **strict):
+        raise IndexError("a mistake of the parser's")
+
+    monkeypatch.setattr("aiogmail.imap.mime.getaddresses", broken)
+    [inner, _] = read_mime(b"Content-Type: message/rfc822\r\n\r\nFrom: a@x.example\r\n\r\nx").root.walk()
+    assert inner.envelope.from_ == ()
+
+
 @pytest.mark.nightly
 def test_the_time_grows_with_the_length():
     for piece in (b"--b\r\n", b"--b", b"--b ", b"a: b\r\n", b"\r\n", b" \r\n", b"--b\r\n--b--\r\n"):

@@ -170,3 +170,58 @@ def test_items_become_those_of_the_wire():
     assert wire_items(("raw", "envelope", "structure")) == ("ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]")
     with pytest.raises(ConfigurationError, match="'subject'"):
         wire_items(("subject",))
+
+
+def test_what_the_server_could_not_tell_is_told():
+    silent = message(b"BODYSTRUCTURE NIL BODY[HEADER] NIL")
+    assert silent.structure is None
+    assert silent.parts == silent.attachments == ()
+    assert silent.text == silent.html == ""
+    assert silent.defects == ("the server could not tell its structure",)
+    assert dict(silent.headers) == {}
+
+
+def test_everything_is_read_out_of_raw():
+    whole = b"Subject: =?utf-8?q?h=C3=A9?=\r\nFrom: Ann <a@x.example>\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>\xc3\xa9"
+    one = message(b"BODY[] {%d}\r\n%b" % (len(whole), whole))
+    assert one.envelope.subject == one.headers["subject"] == one.email["subject"] == "hé"
+    assert one.envelope.from_ == (Address("Ann", "a", "x.example"),)
+    assert (one.text, one.html, one.attachments, one.defects) == ("", "<p>é", (), ())
+    assert one.content("1") == one.content(one.structure) == b"<p>\xc3\xa9"
+    with pytest.raises(NotFetched):
+        one.content("2")
+    assert one.structure is one.structure
+
+
+def test_defects_tell_what_could_not_be_decoded():
+    bad = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: text/plain; charset=x-none\r\nContent-Transfer-Encoding: base64\r\n\r\nSGk*=\r\n"
+        b'--b\r\nContent-Type: application/x; name="\xe9"\r\n\r\nx'
+    )
+    one = message(b"BODY[] {%d}\r\n%b" % (len(bad), bad))
+    assert one.text == "Hi"
+    assert one.defects == (
+        "the message: the closing boundary is missing",
+        "part 1: base64: characters that are not of its alphabet were left out",
+        "part 1: the charset 'x-none' is unknown",
+        "part 2: parameter name: not ASCII, and no charset is declared",
+    )
+
+
+def test_defects_of_the_header_are_told_wherever_it_comes_from():
+    told = ("header subject: the charset 'x-none' is unknown", "header from: octets that are neither encoded nor UTF-8")
+    bad = b"Subject: =?x-none?q?x?=\r\nFrom: \xe9 <a@x.example>\r\nX-Other: \xe9\r\n\r\n"
+    assert message(b"BODY[HEADER] {%d}\r\n%b" % (len(bad), bad)).defects == told
+    assert message(b"BODY[] {%d}\r\n%b" % (len(bad), bad)).defects[:2] == told
+    people = b'(({1}\r\n\xe9 NIL "a" "x.example") (NIL NIL "b" "x.example"))'
+    fields = b'NIL "=?x-none?q?x?=" ' + people + b" NIL NIL NIL NIL NIL NIL NIL"
+    assert message(b"ENVELOPE (" + fields + b")").defects == told
+    assert message(b"ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)").defects == ()
+
+
+def test_an_address_is_quoted_where_it_must_be():
+    assert Address("", "two words", "x.example").address == '"two words"@x.example'
+    assert Address("", 'a"b\\', "x.example").address == '"a\\"b\\\\"@x.example'
+    assert Address("", "ä.b+c", "x.example").address == "ä.b+c@x.example"
+    assert Address("", "", "x.example").address == "@x.example"

@@ -198,3 +198,20 @@ def swallow(token, behind):
     if token.value == "HEADER":
         next(behind)
     return EXISTING
+
+
+@pytest.mark.parametrize(
+    "name", ["two words", 'q"uo\\te', "[brackets] (and) {5}", "a & b", "Entwürfe/日本", "100%", "*", "\\Starred", "&-"]
+)
+def test_a_label_of_any_name_is_found(name):
+    async def main():
+        async with GmailEmulator() as server:
+            account = server.add_account(ADDRESS)
+            account.deliver(b"Subject: Gr\xc3\xbc\xc3\x9fe\r\nMessage-ID: <1@x>\r\n\r\nx", labels=("\\Inbox", name))
+            account.deliver(b"Subject: other\r\nMessage-ID: <2@x>\r\n\r\nx")
+            async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                assert await inbox.search(Q.label(name)) == UidSet(1)
+                assert await inbox.search(~Q.label(name)) == UidSet(2)
+                assert await inbox.search(Q.label(name) & Q.subject("Grüße") | Q.gmail("subject:other")) == UidSet("1:2")
+
+    run(main())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiogmail.imap.words import decode_words
+from aiogmail.imap.words import decode_words, word_defects
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,18 @@ def test_a_million_words_are_read_in_linear_time():
 
     small = min(seconds(20_000) for _ in range(3))
     assert min(seconds(80_000) for _ in range(3)) < 12 * small
+
+
+@pytest.mark.parametrize(
+    ("raw", "defects"),
+    [
+        (b"plain", []),
+        ("Café".encode(), []),
+        (b"=?utf-8?q?=C3?= =?utf-8?q?=A9?=", []),
+        (b"=?x-none?q?=E9?= x", ["the charset 'x-none' is unknown"]),
+        (b"=?utf-8?q?=E9?=", ["holds octets that do not stand for a character of utf-8"]),
+        (b"Caf\xe9 =?utf-8?q?x?= \xe9", ["octets that are neither encoded nor UTF-8"] * 2),
+    ],
+)
+def test_what_could_not_be_decoded_is_told(raw, defects):
+    assert list(word_defects(raw)) == defects

@@ -191,6 +191,18 @@ async def test_a_cancelled_wait_loses_nothing(server, me, gmail):
         assert verbs(server).count("RETR") == 10
 
 
+@on_emulator(5)
+async def test_what_arrived_for_nobody_is_not_popped_on_leaving(server, me, gmail):
+    server.faults.add(Fault("delay", "RETR", "pop3", seconds=1.0))
+    async with gmail.pop3() as pop:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await anext(pop.retrieve_new())
+        await asyncio.sleep(5.0)
+        assert verbs(server).count("RETR") == 5
+    assert not any(stored.popped for stored in me.messages)
+
+
 @on_emulator(3)
 async def test_two_tasks_cannot_share_one_loop(server, me, gmail):
     async with gmail.pop3() as pop:

@@ -123,7 +123,8 @@ async def test_one_that_was_left_and_forgotten_is_read_to_its_end_and_dropped(se
         gc.collect()
         got = b"".join([piece async for piece in pop.download(second)])
         assert got == raws(me)[1]
-    assert len(sessions(server)) == 1
+        assert len(sessions(server)) == 1
+    assert [stored.popped for stored in me.messages] == [False, True]
 
 
 @on_emulator(1, size=BIG)
@@ -168,3 +169,50 @@ async def test_two_tasks_cannot_share_one_download(server, me, gmail):
             while True:
                 await anext(download)
         second.cancel()
+
+
+@on_emulator(1)
+async def test_leaving_by_an_exception_in_the_middle_does_not_pop_it(server, me, gmail):
+    with pytest.raises(KeyError):
+        async with gmail.pop3() as pop, pop.download((await pop.uidl())[0]) as pieces:
+            async for _ in pieces:
+                raise KeyError
+    assert not me.messages[0].popped
+
+
+@pytest.mark.parametrize("size", [10, BIG])
+def test_what_was_not_taken_to_its_end_is_not_popped_by_a_commit_and_the_rest_is(size):
+    @on_emulator(3, size=size)
+    async def test(server, me, gmail):
+        async with gmail.pop3() as pop:
+            uidls = await pop.uidl()
+            await pop.retrieve(uidls[0])
+            left = pop.download(uidls[1])
+            await anext(left)
+            del left
+            await pop.delete(uidls[2])
+            assert await pop.commit() == uidls[2:]
+        assert [stored.popped for stored in me.messages] == [True, False, True]
+
+    test()
+
+
+@on_emulator(2, size=BIG)
+async def test_a_commit_by_another_task_costs_a_session_and_no_octet(server, me, gmail):
+    object.__setattr__(gmail.settings, "limits", Limits(buffer=100_000))
+    async with gmail.pop3() as pop:
+        uidls = await pop.uidl()
+        await pop.delete(uidls[1])
+
+        async def load():
+            got = b""
+            async for piece in pop.download(uidls[0]):
+                got += piece
+                await asyncio.sleep(1.0)
+            return got
+
+        loading = asyncio.create_task(load())
+        await asyncio.sleep(3.5)
+        assert await pop.commit() == uidls[1:]
+        assert await loading == letter(0, BIG)
+    assert all(stored.popped for stored in me.messages)

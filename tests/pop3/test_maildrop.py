@@ -245,6 +245,43 @@ async def test_a_refused_deletion_says_so_and_the_others_stay_marked(server, me,
 
 
 @on_emulator(3)
+async def test_a_deletion_of_what_is_not_there_says_so_and_the_others_are_marked(server, me, gmail):
+    async with gmail.pop3() as pop:
+        uidls = await pop.uidl()
+        with pytest.raises(errors.CommandError, match="no message nobody") as caught:
+            await pop.delete(uidls[0], "nobody", uidls[2])
+        assert caught.value.outcome is Outcome.NOT_APPLIED
+        assert await pop.commit() == (uidls[0], uidls[2])
+
+
+@on_emulator(2)
+async def test_dropping_it_while_a_message_is_on_its_way_pops_nothing(server, me, gmail):
+    server.faults.add(Fault("delay", "RETR", "pop3", seconds=0.3))
+    with pytest.raises(KeyError):
+        async with gmail.pop3() as pop:
+            loading = asyncio.create_task(pop.retrieve((await pop.uidl())[0]))
+            await asyncio.sleep(0.1)
+            raise KeyError
+    with pytest.raises(errors.StateError):
+        await loading
+    assert not any(stored.popped for stored in me.messages)
+
+
+@pytest.mark.parametrize("byte", range(6))
+def test_a_cut_at_any_byte_of_the_answer_to_dele_loses_no_deletion(byte):
+    @on_emulator(3)
+    async def test(server, me, gmail):
+        async with gmail.pop3() as pop:
+            uidls = await pop.uidl()
+            server.faults.add(Fault("close", "DELE", "pop3", point="reply", byte=byte))
+            await pop.delete(uidls[1])
+            assert await pop.commit() == uidls[1:2]
+        assert [stored.popped for stored in me.messages] == [False, True, False]
+
+    test()
+
+
+@on_emulator(3)
 async def test_a_deletion_that_cannot_be_marked_again_is_tried_once_more_by_commit(server, me, gmail):
     async with gmail.pop3() as pop:
         uidls = await pop.uidl()

@@ -548,6 +548,10 @@ def test_the_client_checks_its_arguments_and_opens_once():
             await pop.aclose()
         with pytest.raises(errors.StateError, match="already opened"):
             await client.__aenter__()
+        dropped = Pop3Client(ME, provider(), settings=server.settings())
+        await dropped.__aenter__()
+        await dropped.drop()
+        assert "closed" in repr(dropped._tokens)
         server.say("STAT", b"-ERR [SYS/PERM] no\r\n")
         with pytest.raises(errors.CommandError):
             async with Pop3Client(ME, provider(), settings=server.settings()):

@@ -20,7 +20,7 @@ from aiogmail.smtp.wire import Reply
 REPLIES = [
     (Reply(550, ("Daily user sending limit exceeded.",), "5.4.5"), SendingLimitReached, 86_400.0),
     (Reply(550, ("Daily sending limit exceeded",)), SendingLimitReached, 86_400.0),
-    (Reply(421, ("Server busy",), "4.4.5"), Throttled, 5.0),
+    (Reply(421, ("Server busy",), "4.4.5"), Throttled, 60.0),
     (Reply(450, ("unusual rate",), "4.7.28"), Throttled, 60.0),
     (Reply(552, ("too large",), "5.3.4"), MessageTooLarge, None),
     (Reply(552, ("older",), "5.2.3"), MessageTooLarge, None),
@@ -49,6 +49,7 @@ FAREWELLS = [
     (Reply(421, ("Temporary System Problem. Try again later (10).",), "4.7.0"), 0, Throttled),
     (Reply(421, ("Temporary System Problem. Try again later (10).",), "4.7.0"), 70, Disconnected),
     (Reply(421, ("Temporary System Problem.",), "4.3.0"), 0, Unavailable),
+    (Reply(421, ("an unusual rate",), "4.7.28"), 70, Throttled),
     (Reply(421, ("Timeout",), "4.4.2"), 0, Disconnected),
     (Reply(451, ("Timeout - closing connection.",), "4.4.2"), 0, Disconnected),
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import random
 
 import pytest
 
@@ -522,3 +523,47 @@ def test_where_it_is_not_wanted_an_envelope_waits_for_the_reply_before_it(greeti
         assert len(server.messages) == 2
 
     virtual(main())
+
+
+@pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])
+def test_every_recipient_gets_its_own_reply_however_replies_are_cut_or_the_connection_is_dead(ehlo):
+    """P5: a server that splits, merges and sometimes pads its replies; each refusal names whom it is for."""
+
+    async def main(rng):
+        async def pieces(c, text, padded):
+            text += "250 2.0.0 padding\r\n" * padded
+            at = 0
+            while at < len(text):
+                size = rng.randint(1, len(text))
+                c.say(text[at : at + size])
+                at += size
+                if rng.random() < 0.3:
+                    await asyncio.sleep(0.001)
+
+        async def rcpt(c, line):
+            address = line.split(b"<")[1].split(b">")[0].decode()
+            good = rng.random() < 0.5
+            if good:
+                c.recipients.append(address)
+            await pieces(c, f"250 2.1.5 {address}\r\n" if good else f"550-5.1.1 no\r\n550 5.1.1 {address}\r\n", rng.random() < padding)
+
+        padding = rng.choice((0.0, 0.0, 0.05))
+        async with SmtpServer({"RCPT": rcpt}, ehlo) as server:
+            async with session(server, command=30.0) as one:
+                for _ in range(4):
+                    told = Envelope()
+                    try:
+                        await one.send(to(*(f"u{number}@x.org" for number in range(12))), told)
+                    except RecipientsRefused:
+                        pass
+                    except GmailError:
+                        assert padding
+                        break
+                    if not padding:
+                        assert all(text == f"no {address}" for address, (_, text) in told.refused.items())
+                        assert set(told.accepted) | set(told.refused) == {f"u{number}@x.org" for number in range(12)}
+                        if told.accepted:
+                            assert server.messages[-1][0] == told.accepted
+
+    for seed in range(20):
+        virtual(main(random.Random(seed)), seed)

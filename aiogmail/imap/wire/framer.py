@@ -29,6 +29,7 @@ _ROW_SIZE = 1200
 """No line that the pattern of a row takes is longer."""
 _NOTHING = memoryview(b"")
 _CRLF = b"\r\n"
+_END_OF_ROW = memoryview(b")\r\n")
 _LITERAL_OVERHEAD = 64  # an octets object of Python's: a flood of tiny literals must not cost more memory than the limit says
 _ROW = re.compile(rb"\* [0-9]{1,20}+ [^\r{]{0,1000}+\{([0-9]{1,9}+)\}\r\n")
 """Data, not a status, with a literal at its end and no brace before."""
@@ -125,7 +126,13 @@ class Framer:
     def buffer_updated(self, count: int) -> list[Frame]:
         """``count`` bytes were written to what :meth:`get_buffer` gave."""
         if not self._room:
-            return self.feed(bytes(_shared.wide[:count]))
+            if not self._missing or self._missing + 3 > count:
+                return self.feed(bytes(_shared.wide[:count]))
+            frames: list[Frame] = []
+            position = self._take_rows(_shared.wide, count, frames)
+            self.received += position
+            frames += self.feed(bytes(_shared.wide[position:count]))
+            return frames
         self.received += count
         self._filled += count
         self._missing -= count
@@ -220,6 +227,25 @@ class Framer:
             position = self._go_on(data, end, frames)
             if self._lines:
                 break
+        return position
+
+    def _take_rows(self, view: memoryview, count: int, frames: list[Frame]) -> int:
+        """The rest of a body, and rows with bodies behind it, each copied once: from where it was received. Where to go on."""
+        rest = self._missing
+        if len(self._lines) != 1 or self._lines_size + self._literals_size > self._row_limit or view[rest : rest + 3] != _END_OF_ROW:
+            return 0
+        self._pieces.append(view[:rest])
+        self._missing = 0
+        self._end_literal()
+        self._end_response(b")", frames)
+        position = rest + 3
+        while (row := _ROW.match(view, position, count)) is not None:
+            begin = row.end()
+            end = begin + int(row[1])
+            if end - begin > self._row_limit or end + 3 > count or view[end : end + 3] != _END_OF_ROW:
+                break
+            frames.append((bytes(view[position:begin]) + b")", (bytes(view[begin:end]),)))
+            position = end + 3
         return position
 
     def _go_on(self, data: bytes, position: int, frames: list[Frame]) -> int:

@@ -170,6 +170,11 @@ def test_labels_come_in_every_form_that_gmail_was_seen_to_use(text, labels):
         ('"06-Foo-1992 16:51:37 +0000"', None),
         ('"06-Feb-1992 16:51:37 +9900"', None),
         ('"06-Feb-1992 16:51:37"', None),
+        ('"6-February-1992 16:51:37 +0000"', None),
+        ('"06-Feb-92 16:51:37 +0000"', None),
+        ('"06-Feb-1992 16:51.37 +0000"', None),
+        ('"06-Feb-1992 1a:51:37 +0000"', None),
+        ('"06-Feb-1992 16:51:37 GMT+1"', None),
         ('""', None),
     ],
 )

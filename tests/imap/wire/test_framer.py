@@ -399,3 +399,31 @@ def test_rows_of_every_shape_are_framed_alike_however_they_are_cut_and_near_ever
             assert [frame for piece in pieces for frame in piece] == frames
             assert str(framer.error) == str(whole.error)
             assert framer.pending == whole.pending
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bodies_by_the_road_of_buffers_are_those_that_were_sent(seed):
+    rng = random.Random(seed)
+    rows = []
+    for number in range(1, 60):
+        body = rng.randbytes(rng.choice([0, 1, 5, 3000, 40_000, 70_000]))
+        tail = rng.choice([b")", b")", b" UID 7)", b" FLAGS ())"])
+        rows.append((b"* %d FETCH (UID %d BODY[] {%d}\r\n" % (number, number, len(body)) + tail, (body,)))
+        if not rng.randrange(5):
+            rows.append(b"* %d EXISTS" % number)
+    data = b""
+    for row in rows:
+        line, *literal = row if isinstance(row, tuple) else (row,)
+        head, crlf, tail = line.partition(b"\r\n")
+        data += head + crlf + (literal[0][0] if literal else b"") + tail + b"\r\n"
+    framer, frames, position = Framer(Limits()), [], 0
+    while position < len(data):
+        buffer = framer.get_buffer()
+        count = min(len(buffer), len(data) - position, rng.choice([1 << 20, 65536, 9000, 100]))
+        buffer[:count] = data[position : position + count]
+        position += count
+        frames += framer.buffer_updated(count)
+    assert frames == rows
+    assert framer.received == len(data)
+    assert framer.pending == 0
+    assert not framer.mid_response

@@ -1,9 +1,4 @@
-"""How do many mailboxes of an account share a few connections? By turns, and each where its mailbox is selected already.
-
-A mailbox's keeper is a lease on the pool. Its work runs on the connection that has the mailbox selected; else on a new one, as long as
-there may be more; else on the one that was idle longest, which selects this mailbox then. Where all are at work the lease waits for its
-turn, first come first served; a connection that only waits in IDLE gives way, and its watcher waits for its own turn again.
-"""
+"""Whose turn is it, on which connection? First come first served; a connection that waits in IDLE gives way."""
 
 from __future__ import annotations
 
@@ -14,93 +9,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import GmailError, MailboxChanged, MailboxNotFound, StateError, TimedOut, TooManyConnections
-from .imap.selection import GaveWay, Selection
-from .imap.session import ImapSession
-from .ports import Effect
-from .settings import Timeouts
-from .supervisor import Supervisor
-from .supervisor.policy import may_reopen
+from aiogmail.errors import Disconnected, GmailError, MailboxChanged, MailboxNotFound, StateError, TimedOut, TooManyConnections
+from aiogmail.imap.session import ImapSession
+from aiogmail.ports import Effect
+from aiogmail.settings import Timeouts
+from aiogmail.supervisor import Supervisor
+from aiogmail.supervisor.policy import may_reopen
 
-__all__ = ["Lease", "Pool", "reopens"]
+from .connection import Connection
+from .lease import Lease, Prepare
+
+__all__ = ["Pool"]
 
 T = TypeVar("T")
-
-Prepare = Callable[[ImapSession], Awaitable[object]]
 
 _FEWER_FOR = 600.0
 """Seconds for which the pool makes do with the connections it has, after the server refused another."""
 
-_SLICE = 15.0
-"""Seconds for which one mailbox waits in IDLE while others only wait to do the same."""
-
 _working: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar("aiogmail_pool_working", default=frozenset())
 """The connections that the running work is on already: work within work must not wait for a turn that waits for it."""
-
-
-def reopens(error: GmailError) -> bool:
-    """Whether a connection that was lost like this is opened again: also where only one mailbox on it was the trouble."""
-    return may_reopen(error) or isinstance(error, MailboxNotFound | MailboxChanged)
-
-
-class Connection:
-    """One of the pool's connections, kept open by a supervisor.
-
-    Attributes:
-        owner: the lease whose mailbox is selected, or is to be.
-        users: pieces of the owner's work under way.
-        guests: pieces of work under way that need no mailbox.
-        used: the reading of the loop's time when it was last given back.
-        fresh: it is not opened yet.
-    """
-
-    def __init__(self, connect: Callable[[], Awaitable[ImapSession]], owner: Lease | None) -> None:
-        self.owner = owner
-        self.users = 0
-        self.guests = 0
-        self.used = 0.0
-        self.fresh = True
-        self.supervisor: Supervisor[ImapSession]
-        self._connect = connect
-
-    async def open(self) -> ImapSession:
-        """A session, with the owner's mailbox selected: what the supervisor opens, also after a loss and before an expiry."""
-        session = await self._connect()
-        if self.owner is None or self.owner.closed:
-            return session
-        try:
-            await self.owner.selected_on(session)
-        except (MailboxNotFound, MailboxChanged):
-            session.abort()
-            if not self.owner.opened:
-                raise
-            # The owner will be told when it asks; the connection serves others.
-            self.owner = None
-            return await self._connect()
-        except BaseException:
-            session.abort()
-            raise
-        return session
-
-    def disown(self, lease: Lease) -> None:
-        """The lease is over, and the connection stays."""
-        self.owner = None
-        session = self.supervisor.session
-        if session is not None and isinstance(session.selection, Selection) and session.selection.owner is lease:
-            session.selection.end(lease.is_closed())
-
-    def is_idling(self) -> bool:
-        """Whether it would give way."""
-        session = self.supervisor.session
-        return session is not None and session.protocol.queue.is_endless
-
-    def give_way(self) -> None:
-        """End the IDLE that goes on."""
-        session = self.supervisor.session
-        if session is not None and isinstance(session.selection, Selection):
-            if self.owner is not None:
-                self.owner.gave_way = True
-            session.selection.give_way()
 
 
 @dataclass(slots=True, eq=False)
@@ -171,13 +98,23 @@ class Pool:
         """Run work that needs no mailbox, on whatever connection there is; see :meth:`aiogmail.ports.Runner.run`."""
         if self._closed:
             raise StateError("the account is closed")
-        connection = min(self._connections, key=lambda one: (one.users > 0, one.guests, one.used), default=None)
+        connection = min(self._connections, key=lambda one: (one.is_down(), one.users > 0, one.guests, one.used), default=None)
         if connection is None:
             connection = self._make(None)
             await self._open(connection)
+
+        async def as_guest(session: ImapSession) -> T:
+            try:
+                return await work(session)
+            except (MailboxChanged, MailboxNotFound) as error:
+                if not error.connection_lost:
+                    raise
+                # Of another's mailbox, whose connection this is: for work that needs none it was lost, and no more.
+                raise Disconnected(str(error), outcome=error.outcome, stage=error.stage) from error
+
         connection.guests += 1
         try:
-            return await connection.supervisor.run(work, effect)
+            return await connection.supervisor.run(as_guest, effect)
         except StateError:
             if self._closed or connection in self._connections:
                 raise
@@ -262,7 +199,7 @@ class Pool:
             if not free and self._may_grow():
                 return None
             idle = free or [one for one in self._connections if not one.users]
-            own = min(idle, key=lambda one: one.used, default=None)
+            own = min(idle, key=lambda one: (one.is_down(), one.used), default=None)
         if own is None:
             return None
         own.owner = lease
@@ -387,132 +324,3 @@ class Pool:
             self._connections.remove(connection)
         self._serve()
         await connection.supervisor.aclose()
-
-
-class Lease:
-    """What keeps a session for one mailbox: a :class:`aiogmail.ports.Keeper` that shares its connections with others.
-
-    Attributes:
-        name: the mailbox's.
-        opened: whether its mailbox was selected once.
-        closed: whether it is over.
-        gave_way: whether an IDLE of its was ended for others.
-    """
-
-    def __init__(self, pool: Pool, name: str, prepare: Prepare) -> None:
-        self.name = name
-        self.opened = False
-        self.closed = False
-        self.gave_way = False
-        self._pool = pool
-        self._prepare = prepare
-        self._void: GmailError | None = None
-        self._running = 0
-        self._idle: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[None] | None = None
-
-    async def open(self) -> None:
-        """Select the mailbox, on a connection that is opened for it or shared.
-
-        Raises:
-            GmailError: there is no such mailbox; there is no connection.
-
-        Cancelled, it leaves nothing open.
-        """
-        if self.closed:
-            raise self.is_closed()
-        if self.opened:
-            raise StateError(f"mailbox {self.name} is open already")
-        self._pool.join(self)
-        try:
-            await self._run(_nothing, Effect.PURE)
-        except BaseException:
-            await self._pool.leave(self)
-            raise
-        if self.closed:
-            raise self.is_closed()
-        self.opened = True
-
-    async def run(self, work: Callable[[ImapSession], Awaitable[T]], effect: Effect) -> T:
-        """See :meth:`aiogmail.ports.Runner.run`."""
-        if self.closed:
-            raise self.is_closed()
-        if not self.opened:
-            raise StateError(f"mailbox {self.name} is not open; use it in 'async with'")
-        if self._void is not None:
-            raise self._void.replica()
-        self._running += 1
-        try:
-            return await self._run(work, effect)
-        except MailboxChanged as error:
-            self._void = error  # for good: every UID is void, and no connection is spent on finding that out again
-            raise
-        finally:
-            self._running -= 1
-            if not self._running and self._idle is not None and not self._idle.done():
-                self._idle.set_result(None)
-
-    async def _run(self, work: Callable[[ImapSession], Awaitable[T]], effect: Effect) -> T:
-        async def on_selection(session: ImapSession) -> T:
-            return await work(await self.selected_on(session))
-
-        # Whose IDLE was ended for others has had its time: it does not end theirs at once.
-        patience, self.gave_way = _SLICE if self.gave_way else 0.0, False
-        while True:
-            async with self._pool.borrow(self, patience) as connection:
-                try:
-                    return await connection.supervisor.run(on_selection, effect)
-                except GaveWay:
-                    patience = _SLICE
-                except StateError:
-                    if self.closed or self._pool.has(connection):
-                        raise  # else it was not opened, for somebody else
-
-    async def selected_on(self, session: ImapSession) -> Selection:
-        """The mailbox's time on this connection; begun, if another mailbox or none is selected there."""
-        current = session.selection
-        if isinstance(current, Selection) and current.owner is self and not current.closed.done():
-            if not current.ready.done():
-                await asyncio.wait([current.ready])
-                if current.closed.done():
-                    raise current.closed.result().replica()
-            return current
-        selection = Selection(session, self, self._pool.is_wanted)
-        try:
-            await self._prepare(selection)
-        except GmailError as error:
-            selection.end(error)
-            raise
-        except BaseException:
-            selection.end(StateError(f"mailbox {self.name}: its opening was cancelled"))
-            raise
-        selection.ready.set_result(None)
-        return selection
-
-    async def aclose(self, timeout: float | None = None) -> None:
-        """Give running work ``timeout`` seconds, none by default; then it fails, and the mailbox's connection goes unless others need it.
-
-        Cancelled, it drops the connection.
-        """
-        if self._ended is not None:
-            await asyncio.wait([self._ended])
-            return
-        ended = self._ended = asyncio.get_running_loop().create_future()
-        try:
-            if timeout and self._running:
-                self._idle = asyncio.get_running_loop().create_future()
-                await asyncio.wait([self._idle], timeout=timeout)
-        finally:
-            self.closed = True
-            try:
-                await self._pool.leave(self)
-            finally:
-                ended.set_result(None)
-
-    def is_closed(self) -> StateError:
-        """The error for who comes too late."""
-        return StateError(f"mailbox {self.name} is closed")
-
-
-async def _nothing(session: ImapSession) -> None:
-    """Work that is done when the mailbox is selected."""

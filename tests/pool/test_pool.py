@@ -6,11 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from aiogmail import ConnectFailed, Gmail, Limits, MailboxChanged, MailboxNotFound, Q, StateError, TimedOut, Timeouts
+from aiogmail import (
+    ConnectFailed,
+    Disconnected,
+    Gmail,
+    Limits,
+    MailboxChanged,
+    MailboxNotFound,
+    Q,
+    StateError,
+    TimedOut,
+    Timeouts,
+    TooManyConnections,
+)
 from aiogmail.imap.commands import Noop
 from aiogmail.imap.commands.idle import Idle
 from aiogmail.ports import Effect
-from aiogmail.testing import Behaviour, GmailEmulator, run_virtual
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, run_virtual
 
 ADDRESS = "me@gmail.com"
 NAMES = [f"Label{number}" for number in range(8)]
@@ -375,6 +387,20 @@ def test_work_that_needs_no_mailbox_runs_on_any_connection():
     pooled(test, connections=2)
 
 
+def test_work_that_needs_no_mailbox_goes_on_where_the_mailbox_beside_it_was_renumbered():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        await gmail.mailboxes()
+        fault = Fault("close", "LIST", call=lambda: account.change_uidvalidity(NAMES[0]))
+        server.faults.add(fault)
+        assert {info.name for info in await gmail.mailboxes()} >= set(NAMES)
+        assert server.faults.hit == [fault]
+        with pytest.raises(MailboxChanged):
+            await boxes[NAMES[0]].noop()
+
+    pooled(test)
+
+
 def test_a_mailbox_whose_uids_are_void_says_so_without_spending_connections():
     async def test(server, account, gmail):
         boxes = await enter(gmail, NAMES[:2])
@@ -440,7 +466,109 @@ def test_rotating_connections_take_turns():
     pooled(test, connections=5, token_lifetime=3599)
 
 
-@pytest.mark.parametrize("seed", range(40))
+def test_a_mailbox_whose_uids_became_void_while_it_was_idle_does_not_hold_up_its_connection():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        await boxes["Label1"].noop()
+        account.change_uidvalidity("Label1")
+        account.drop_sessions()
+        await asyncio.sleep(5)
+        assert len(await boxes["Label0"].search()) == 12
+        with pytest.raises(MailboxChanged):
+            await boxes["Label1"].search()
+
+    pooled(test, connections=1)
+
+
+def test_several_calls_on_a_mailbox_that_is_selected_again_wait_for_one_select():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        boxes["Label0"]._trusting = False  # so that it is awaited
+        before = server.ledger.verbs("imap").count("SELECT")
+        found = await asyncio.gather(*(boxes["Label0"].search() for _ in range(5)))
+        assert {len(uids) for uids in found} == {12}
+        assert server.ledger.verbs("imap").count("SELECT") == before + 1
+
+    pooled(test, connections=1)
+
+
+@pytest.mark.parametrize("fault", ["bye", "close"])
+def test_several_calls_on_a_mailbox_that_cannot_be_selected_now_are_all_run_again(fault):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        boxes["Label0"]._trusting = False
+        server.faults.add(Fault(fault, "SELECT", protocol="imap"))
+        found = await asyncio.gather(*(boxes["Label0"].search() for _ in range(5)))
+        assert {len(uids) for uids in found} == {12}
+
+    pooled(test, connections=1)
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 2))
+def test_an_opening_that_is_cancelled_costs_nothing_but_itself(turns):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        for name in ("Label1", "Label2"):
+            opening = asyncio.create_task(gmail.mailbox(name).__aenter__())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            await asyncio.wait([opening])
+            assert len(await boxes["Label0"].search()) == 12
+        await boxes["Label0"].aclose()
+        await asyncio.sleep(1)
+        assert gmail._pool.connections == 0
+
+    pooled(test, connections=2)
+
+
+def test_the_first_connection_that_is_refused_is_told():
+    async def test(server, account, gmail):
+        refused = Fault("answer", "AUTHENTICATE", text="NO [ALERT] Too many simultaneous connections. (Failure)")
+        server.faults.add(refused)
+        with pytest.raises(TooManyConnections):
+            await gmail.mailbox("Label0").__aenter__()
+        async with gmail.mailbox("Label0") as box:
+            assert len(await box.search()) == 12
+
+    pooled(test)
+
+
+@pytest.mark.parametrize("when", [0.0, 0.5, 1.5])
+def test_closing_the_account_fails_whoever_waits_for_a_turn(when):
+    async def test(server, account, gmail):
+        server.faults.add(Fault("delay", "SELECT", seconds=1.0))
+        opening = [asyncio.create_task(gmail.mailbox(name).__aenter__()) for name in NAMES[:3]]
+        working = asyncio.create_task(gmail._pool.run(lambda session: session.execute(Noop()), Effect.PURE))
+        await asyncio.sleep(when)
+        await gmail.aclose()
+        await asyncio.wait([*opening, working])
+        for task in opening:
+            assert task.exception() is None or isinstance(task.exception(), StateError)
+        with pytest.raises(StateError, match="closed"):
+            await gmail._pool.run(lambda session: session.execute(Noop()), Effect.PURE)
+
+    pooled(test, connections=1)
+
+
+def test_a_selection_leaves_and_drops_the_connection_it_is_on():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        first = boxes["Label0"]._session
+        first.abort()
+        assert len(await boxes["Label0"].search()) == 12
+        second = boxes["Label0"]._session
+        assert second is not first
+        await second.aclose()
+        assert second.connection.closed.done()
+        assert len(await boxes["Label0"].search()) == 12
+        with pytest.raises(Disconnected):
+            await first.execute(Noop())
+
+    pooled(test)
+
+
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 60))])
 def test_whatever_happens_no_mailbox_reads_anothers_messages(seed):
     """Fetches, searches, IDLE, losses, cancellations and new arrivals at random, on one, two or three connections."""
 
