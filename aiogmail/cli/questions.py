@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from aiogmail.client import Gmail, ImapClient
-from aiogmail.errors import CommandError, GmailError, OutcomeUnknown
+from aiogmail.errors import CommandError, GmailError, MailboxNotFound, OutcomeUnknown
 from aiogmail.imap.events import Arrived, Changed, Gone
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.query import Q
@@ -211,7 +212,8 @@ async def _clean_up(asked: _Asked) -> None:
             found = await box.search(Q.header("Message-ID", message_id))
             if found:
                 await box.trash(found)
-    await asked.gmail.delete_mailbox(asked.label)
+    with suppress(MailboxNotFound):  # the last question deletes it, and may have failed to make it again
+        await asked.gmail.delete_mailbox(asked.label)
 
 
 _QUESTIONS: tuple[tuple[str, Question], ...] = (

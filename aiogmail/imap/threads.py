@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiogmail.errors import ConfigurationError, StateError
 from aiogmail.ports import Runner
@@ -19,6 +19,11 @@ from .session import ImapSession
 from .uidset import UidSet
 
 __all__ = ["Thread", "ThreadStream"]
+
+if TYPE_CHECKING:
+    _Uids = array[int]
+else:
+    _Uids = array  # Python 3.11 cannot subscript it, which typing.get_type_hints would
 
 _THREAD_ID = "X-GM-THRID"
 _MOST_ROWS = 200
@@ -65,9 +70,9 @@ class ThreadStream(AsyncIterator[Thread]):
         self._runner = runner
         self._budget = budget
         self._items = items.wire if _THREAD_ID in items.wire else (*items.wire, _THREAD_ID)
-        self._members: dict[int, array[int]] | None = {}
+        self._members: dict[int, _Uids] | None = {}
         """UIDs by thread, while they are collected."""
-        self._todo: deque[tuple[int, array[int]]] = deque()
+        self._todo: deque[tuple[int, _Uids]] = deque()
         self._stream: FetchStream | None = FetchStream(runner, resolve, (_THREAD_ID,), budget=budget)
         self._batch: dict[int, list[Message]] = {}
         """Threads whose messages are being fetched, or wait to be handed on."""
@@ -109,7 +114,7 @@ class ThreadStream(AsyncIterator[Thread]):
         if stream is not None:
             await stream.aclose()
 
-    async def _collect(self, members: dict[int, array[int]]) -> None:
+    async def _collect(self, members: dict[int, _Uids]) -> None:
         """The UIDs of every thread. Cancelled, it goes on where it stood."""
         assert self._stream is not None
         async for message in self._stream:

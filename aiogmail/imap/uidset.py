@@ -10,11 +10,16 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NoReturn, cast, final
+from typing import TYPE_CHECKING, NoReturn, cast, final
 
 from aiogmail.errors import ConfigurationError
 
 __all__ = ["UidSet", "UidsFrom"]
+
+if TYPE_CHECKING:
+    _Uids = array[int]
+else:
+    _Uids = array  # Python 3.11 cannot subscript it, which typing.get_type_hints would
 
 MAX_UID = 0xFFFF_FFFF
 _TEXT = re.compile(r"(?:[1-9][0-9]{0,9}+(?::[1-9][0-9]{0,9}+)?+(?:,|\Z))*+")
@@ -91,8 +96,8 @@ class UidSet:
     """
 
     __slots__ = ("_count", "_firsts", "_lasts")
-    _firsts: array[int]
-    _lasts: array[int]
+    _firsts: _Uids
+    _lasts: _Uids
     _count: int
 
     def __init__(self, uids: int | str | range | UidSet | Iterable[int | str | range | UidSet] = (), *, argument: str = "uids") -> None:
@@ -159,7 +164,7 @@ class UidSet:
                 lasts[-1] = end = last
         self._set(firsts, lasts)
 
-    def _set(self, firsts: array[int], lasts: array[int]) -> None:
+    def _set(self, firsts: _Uids, lasts: _Uids) -> None:
         self._firsts = firsts
         self._lasts = lasts
         self._count = sum(lasts) - sum(firsts) + len(firsts)
@@ -275,7 +280,7 @@ class UidSet:
         return UidSet._made(firsts, lasts, self._count - 1)
 
     @classmethod
-    def _made(cls, firsts: array[int], lasts: array[int], count: int) -> UidSet:
+    def _made(cls, firsts: _Uids, lasts: _Uids, count: int) -> UidSet:
         new = cls.__new__(cls)
         new._firsts, new._lasts, new._count = firsts, lasts, count  # noqa: SLF001 - of its own class
         return new

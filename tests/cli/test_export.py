@@ -110,6 +110,15 @@ def test_what_is_in_the_way_is_not_touched(shell):
     assert "shorter than its index" in shell("export", "--to", str(shell.home / "two.mbox"), "-f", "mbox", code=2).stderr
 
 
+def test_a_lost_server_is_no_matter_of_the_target(shell):
+    settings = json.loads((shell.home / "settings.json").read_text())
+    settings["imap"]["port"] = 1
+    (shell.home / "settings.json").write_text(json.dumps(settings))
+    told = shell("export", "--to", str(shell.home / "maildir"), code=4).stderr
+    assert "cannot be written" not in told
+    assert "doctor" in told
+
+
 @pytest.mark.timeout(180)
 def test_ten_thousand_messages_survive_three_kills(shell):
     """kill -9 at three moments, the same command each time: every message once, with its octets."""

@@ -85,3 +85,18 @@ def test_what_the_server_refuses_is_not_settled_and_the_rest_is_asked():
     assert "no room" in answers[SIMILAR].evidence
     assert answers[MODSEQ].answer == "yes"
     assert (left, kept) == ([], ["mine"])
+
+
+def test_a_label_that_cannot_be_made_again_is_not_settled():
+    # The first CREATE and DELETE are of the label and of the copies' one.
+    refusal = Fault("answer", command="CREATE", text="NO [OVERQUOTA] too many labels", skip=2)
+    answers, _, kept, _ = asked(refusal)
+    assert answers[AGAIN].answer == "not settled"
+    assert "too many labels" in answers[AGAIN].evidence
+    assert kept == ["mine"], "its messages are removed all the same"
+
+
+def test_a_store_that_is_refused_is_not_settled():
+    answers, left, kept, _ = asked(Fault("answer", command="UID STORE", text="NO [CANNOT] not here", times=None))
+    assert {answers[number].answer for number in (MODSEQ, FLAG, LABEL, OWN)} == {"not settled"}
+    assert (left, kept) == ([], ["mine"])

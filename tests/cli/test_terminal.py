@@ -21,8 +21,8 @@ from .test_commands import letter
 POSIX = "pseudo-terminals are of POSIX systems"
 fcntl = pytest.importorskip("fcntl", reason=POSIX)
 termios = pytest.importorskip("termios", reason=POSIX)
-pexpect = pytest.importorskip("pexpect.fdpexpect", reason=POSIX)
-EOF = pexpect.EOF
+EOF = pytest.importorskip("pexpect", reason=POSIX).EOF
+fdspawn = pytest.importorskip("pexpect.fdpexpect", reason=POSIX).fdspawn
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -71,7 +71,7 @@ class Terminal:
             )
         finally:
             os.close(slave)
-        self.screen = pexpect.fdspawn(master, encoding="utf-8", timeout=PATIENCE)
+        self.screen = fdspawn(master, encoding="utf-8", timeout=PATIENCE)
 
     def __enter__(self):
         return self

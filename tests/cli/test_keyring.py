@@ -1,0 +1,60 @@
+"""Accounts whose consent and tokens are in the machine's keyring: nothing secret is in a file."""
+
+import functools
+import sys
+
+import keyring
+import pytest
+
+from aiogmail import oauth
+from tests.oauth.stores.test_keyring import Fake
+
+from .conftest import ADDRESS
+from .test_commands import consent, letter
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def ring(shell, monkeypatch):
+    """The keyring, after a login that keeps its secrets there."""
+    fake, before = Fake(), keyring.get_keyring()
+    keyring.set_keyring(fake)
+    shell("accounts", "--forget", ADDRESS)
+    monkeypatch.setattr("aiogmail.cli.accounts.login", functools.partial(oauth.login, open_browser=consent))
+    assert "let in" in shell("login", ADDRESS, "--keyring").stderr
+    yield fake
+    keyring.set_keyring(before)
+
+
+def test_a_keyring_account_works_and_leaves_no_secret_in_a_file(shell, ring):
+    assert shell("accounts").stdout.split("\t")[2] == "keyring"
+    shell.account.deliver(letter("kept safe"))
+    assert [one["subject"] for one in shell.json("search")] == ["kept safe"]
+    kept = " ".join(ring.passwords.values())
+    assert "refresh_token" in kept
+    assert "ya29." in kept, "the access token too"
+    files = [path for path in (shell.home / "config").rglob("*") if path.is_file()]
+    assert files
+    assert not any("refresh_token" in path.read_text() or "ya29." in path.read_text() for path in files)
+
+
+def test_a_keyring_account_that_is_forgotten_leaves_nothing(shell, ring):
+    shell("labels")
+    shell("accounts", "--forget", ADDRESS)
+    assert "refresh_token" not in " ".join(ring.passwords.values())
+    assert "ya29." not in " ".join(ring.passwords.values())
+    assert "no account yet" in shell("accounts").stderr
+
+
+def test_a_consent_that_is_no_longer_in_the_keyring_is_told_and_can_be_forgotten(shell, ring):
+    ring.passwords.clear()
+    assert f"not in the keyring any more; run: aiogmail login {ADDRESS}" in shell("labels", code=2).stderr
+    told = shell("accounts", "--forget", ADDRESS).stderr
+    assert "could not be given back" in told
+    assert f"{ADDRESS}: forgotten" in told
+
+
+def test_without_the_keyring_library_the_command_says_how_to_install_it(shell, ring, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert "pip install 'aiogmail[keyring]'" in shell("labels", code=2).stderr
