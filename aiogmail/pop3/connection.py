@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 from aiogmail.errors import ConnectFailed, Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.settings import Endpoint, Limits, Timeouts
 
-from .failures import farewell
+from .failures import farewell, seems_empty
 from .wire import END, SEEMS, Challenge, Event, Expect, ReplyParser, Status
 
 __all__ = ["DEPTH", "Connection", "Exchange"]
@@ -155,8 +155,9 @@ class Connection(asyncio.Protocol):
                 raise
             raise failure from error
         greeting = self.greeting.result()
-        if not greeting.ok:
-            refusal = farewell(self.name, greeting)
+        if not greeting.ok or greeting.code == SEEMS:
+            refusal = seems_empty(self.name, greeting) if greeting.ok else farewell(self.name, greeting)
+            refusal.connection_lost = True
             self.fail(refusal)
             raise refusal
         return self

@@ -33,15 +33,20 @@ Open = Callable[[], Awaitable[Pop3Session]]
 
 
 class _Between:
-    """Runs work between two commits: what comes while a session is being ended waits for the next one."""
+    """Runs work between two commits: what comes while one is under way waits for the session after it."""
 
-    def __init__(self, keeper: Keeper[Pop3Session]) -> None:
+    def __init__(self, keeper: Keeper[Pop3Session], committing: asyncio.Lock) -> None:
         self._keeper = keeper
+        self._committing = committing
 
     async def run(self, work: Callable[[Pop3Session], Awaitable[T]], effect: Effect) -> T:
         """See :meth:`aiogmail.ports.Runner.run`."""
 
         async def patient(session: Pop3Session) -> T:
+            if self._committing.locked():
+                # Else a walk or a download might ask for messages again before the QUIT, which would then pop what nobody took.
+                async with self._committing:
+                    pass
             if session.is_ending:
                 await asyncio.wait([session.closed])
             return await work(session)
@@ -68,14 +73,14 @@ class Maildrop:
     def __init__(self, *, connect: Open, keep: Callable[[Open], Keeper[Pop3Session]], limits: Limits, recent: bool = False) -> None:
         self._connect = connect
         self._keeper = keep(self._open)
-        self._runner = _Between(self._keeper)
+        self._committing = asyncio.Lock()
+        self._runner = _Between(self._keeper, self._committing)
         self._limits = limits
         self._recent = recent
         self._session: Pop3Session | None = None
         self._deletes: dict[str, None] = {}
         self._journal: dict[str, None] = {}
         self._batch: int | None = None
-        self._committing = asyncio.Lock()
         self._opened = self._closing = False
 
     # -- life --------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ Each case is a world of its own: an emulator in memory, a mailbox of two windows
 second message, and runs again if the fault reached it. The emulator's ledger judges:
 
 * I1, I2: the consumer has every message once, with its octets; in the end all are popped.
-* I3: an error's ``outcome`` is never UNKNOWN, since the listing of the next session can always be asked; a deletion happens only where it was asked for.
+* I3: an error's ``outcome`` is never UNKNOWN, since the listing of the next session can always be asked; a deletion happens only where it was asked for,
+  and where the consumer's first run came to its end all of them have happened.
 * I4, I5: every call ends by its deadline, and no task, timer or connection is left. I6: no error shows a token.
 """
 
@@ -25,6 +26,7 @@ from aiogmail.errors import GmailError
 from aiogmail.ports import Outcome
 from aiogmail.settings import Limits
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
+from tests.pop3.support import deletions
 from tests.support.canary import CANARIES
 
 ME = "me@gmail.com"
@@ -109,6 +111,7 @@ class World:
     gmail: Gmail
     stored: dict[str, bytes]
     wanted: set[str]
+    deleted: set[str]
 
     async def consume(self) -> None:
         async with self.gmail.pop3() as pop:
@@ -122,7 +125,7 @@ class World:
                     await pop.delete(mail.uidl)
 
 
-async def live(stage: str, place: dict[str, object], passed: int, kind: Kind) -> str:
+async def live(stage: str, place: dict[str, object], passed: int, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> str:
     """One case in its world. How the consumer's first run came out."""
 
     def fault(action: str, **more: object) -> Fault:
@@ -140,7 +143,7 @@ async def live(stage: str, place: dict[str, object], passed: int, kind: Kind) ->
 
         settings = replace(server.settings, limits=Limits(line=16 * 1024))
         async with Gmail(ME, TokenProvider(token), settings=settings) as gmail:
-            world = World(server, gmail, {}, set())
+            world = World(server, gmail, {}, set(), deletions(monkeypatch))
             kind.arm(server, fault)
             run = asyncio.create_task(world.consume())
             if kind.name == "cancel":
@@ -157,6 +160,8 @@ async def live(stage: str, place: dict[str, object], passed: int, kind: Kind) ->
                 async with asyncio.timeout(BY):
                     await world.consume()
             await judge_world(world)
+            if outcome == "done":
+                assert world.deleted == world.wanted, f"I3 {len(world.deleted)} of {len(world.wanted)} deletions"
         await asyncio.sleep(1.0)
         left = [entry for entry in server.ledger.open_connections() if entry.protocol == "pop3"]
         assert not left or kind.name in ("blackhole", "withheld"), f"I5 connections left open: {left}"
@@ -190,6 +195,7 @@ async def judge_world(world: World) -> None:
     assert world.stored == expected, f"I1 {len(world.stored)} of {len(expected)} messages"
     assert len(account.messages) == LETTERS
     assert all(stored.popped for stored in account.messages), "I1 some messages were not popped"
+    assert world.deleted <= world.wanted, "I3 a deletion that nobody asked for"
 
 
 def cells() -> list[tuple[str, str, str, Kind]]:
@@ -229,7 +235,8 @@ def run_cases(stage: str) -> tuple[Counter[str], list[str], int]:
             with asyncio.Runner(loop_factory=VirtualLoop) as runner:
                 loop = runner.get_loop()
                 loop.set_exception_handler(lambda _, context, heard=complaints: heard.append(str(context)))
-                outcome = runner.run(leaving_nothing(live(stage, PLACES[place], SESSIONS[session], kind)))
+                with pytest.MonkeyPatch.context() as monkeypatch:
+                    outcome = runner.run(leaving_nothing(live(stage, PLACES[place], SESSIONS[session], kind, monkeypatch)))
             assert not complaints, f"I5 the loop's exception handler heard {complaints}"
             assert outcome in kind.outcomes, f"came out as {outcome}, expected {' or '.join(sorted(kind.outcomes))}"
             outcomes[outcome] += 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aiogmail import Gmail
 from aiogmail.settings import Settings, Timeouts
-from aiogmail.testing import Behaviour, GmailEmulator, run_virtual
+from aiogmail.testing import Behaviour, GmailEmulator, pop3, run_virtual
 from tests.support.scripted import ScriptedServer
 
 ME = "me@gmail.com"
@@ -67,6 +67,19 @@ def every(server, number, fault):
 
     server.faults.match = patched
     return lambda: setattr(server.faults, "match", match)
+
+
+def deletions(monkeypatch):
+    """What a QUIT deletes from now on: on Gmail a message that is deleted looks like one that was popped."""
+    deleted = set()
+    obey = pop3.Pop3Session._quit
+
+    async def quit_(self, words):
+        deleted.update(f"GmailId{self.window[number - 1].gmail_id:016x}" for number in self.deleted)
+        await obey(self, words)
+
+    monkeypatch.setattr(pop3.Pop3Session, "_quit", quit_)
+    return deleted
 
 
 def verbs(server):

@@ -249,6 +249,27 @@ async def test_a_quit_lost_in_the_walk_is_settled_and_the_walk_goes_on(server, m
     assert all(stored.popped for stored in me.messages)
 
 
+@on_emulator(20, pop_window=6)
+async def test_commits_by_another_task_stop_neither_the_walk_nor_themselves(server, me, gmail):
+    async with gmail.pop3() as pop:
+
+        async def commit():
+            while True:
+                await asyncio.sleep(0.013)
+                await pop.commit()
+
+        committing = asyncio.create_task(commit())
+        got = []
+        async for mail in pop.retrieve_new():
+            got.append(mail.raw)
+            await asyncio.sleep(0.01)
+        assert not committing.done()
+        committing.cancel()
+        await asyncio.wait([committing])
+    assert got == raws(me)
+    assert all(stored.popped for stored in me.messages)
+
+
 @on_emulator(5)
 async def test_a_message_marked_for_deletion_meanwhile_does_not_come(server, me, gmail):
     object.__setattr__(gmail.settings, "limits", Limits(buffer=1))

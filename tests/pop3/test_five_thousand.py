@@ -5,13 +5,15 @@ import hashlib
 import pytest
 
 from aiogmail.testing import Fault
-from tests.pop3.support import every, on_emulator, raws, sessions
+from tests.pop3.support import deletions, every, on_emulator, raws, sessions
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("recent", [False, True], ids=["popping", "recent"])
-def test_five_thousand_messages_through_a_cut_every_hundred(recent):
+def test_five_thousand_messages_through_a_cut_every_hundred(recent, monkeypatch):
+    deleted = deletions(monkeypatch)
+
     @on_emulator(5000, size=300, pop_window=5000 if recent else 250)
     async def test(server, me, gmail):
         stop = every(server, 100, Fault("reset", "RETR", "pop3", point="reply", byte=200))
@@ -29,6 +31,7 @@ def test_five_thousand_messages_through_a_cut_every_hundred(recent):
         assert len(sessions(server)) >= 50
         if not recent:
             assert marked
+            assert deleted == marked
             assert all(stored.popped for stored in me.messages)
             retrieved = server.ledger.verbs("pop3").count("RETR")
             assert retrieved < 3 * 5000  # what is asked for again and again is bounded

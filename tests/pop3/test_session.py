@@ -253,6 +253,7 @@ def test_recent_mode_is_a_word_before_the_address():
     [
         (b"-ERR [SYS/TEMP] later\r\n", errors.Unavailable, "later"),
         (b"-ERR go away\r\n", errors.Disconnected, "go away"),
+        (b"+OK [SYS/TEMP] this mailbox will seem empty\r\n", errors.Unavailable, "seem empty"),
         (b"* OK IMAP4rev1\r\n", errors.ProtocolError, "grammar"),
         (b"+OK hello\r\n+OK surplus\r\n", errors.ProtocolError, "no command"),
         (b"x" * 70_000, errors.LimitExceeded, "longer"),
