@@ -71,6 +71,8 @@ class Watch(AsyncIterator[Event]):
         self._told = cursor
         self._taken = cursor
         self._plan: Plan | None = None
+        self._first: Event | None = None
+        """The plan's first event, made ready to know whether there is one."""
         self._reset: MailboxReset | None = None
         self._look = Look()
         self._session: ImapSession | None = None
@@ -126,7 +128,7 @@ class Watch(AsyncIterator[Event]):
     async def aclose(self) -> None:
         """End it: it gives no more events. The mailbox stays open, unless the watch opened it."""
         self._closed = True
-        self._plan = None
+        self._plan = self._first = None
         if self._idle is not None and self._session is not None:
             self._session.protocol.queue.interrupt(self._idle)  # a task that waits for an event hears that there will be none
         owned, self._owned = self._owned, None
@@ -153,7 +155,9 @@ class Watch(AsyncIterator[Event]):
         event: Event | None
         event, self._reset = self._reset, None
         if event is None and self._plan is not None:
-            event = self._plan.next()
+            event, self._first = self._first, None
+            if event is None:
+                event = self._plan.next()
             self._told = self._plan.cursor
             if self._plan.is_done:
                 self._plan = None
@@ -237,11 +241,19 @@ class Watch(AsyncIterator[Event]):
                 self._begin(cursor, result.uidvalidity)
                 return  # and look again
             if result.found is not None:
-                self._plan = Plan(cursor, result.found)
+                self._tell(Plan(cursor, result.found))
         now = self._last_look = asyncio.get_running_loop().time()
         timeouts = session.settings.timeouts
         every = min(timeouts.idle_renew * (1 - _JITTER * random.random()), timeouts.idle_max, self._poll or timeouts.idle_max)  # noqa: S311  no secret
         self._next_look = now if self._look.is_incomplete else now + every
+
+    def _tell(self, plan: Plan) -> None:
+        """What a look found; if it is nothing, all is told."""
+        self._first = plan.next()
+        if self._first is None and plan.is_done:
+            self._told = self._taken = plan.cursor
+        else:
+            self._plan = plan
 
     def _begin(self, cursor: Cursor, uidvalidity: int) -> None:
         """Under a UIDVALIDITY that the cursor does not know: nothing of it holds."""

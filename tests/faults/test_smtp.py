@@ -294,5 +294,5 @@ async def leaving_nothing(case) -> str:
 def test_one_copy_or_none_whatever_goes_wrong(name, record_property):
     outcomes, failures, count = run_cases(name)
     whole = len(RECIPIENTS) * len(COPIES) * len(KINDS)
-    record_property("faults", {"family": "SMTP", "cases": count, "excluded": whole - count, "outcomes": outcomes})
+    record_property("faults", {"family": "SMTP", "cases": count, "excluded": whole - count, "outcomes": dict(outcomes)})
     assert not failures, f"{len(failures)} of {count}:\n" + "\n".join(failures)
