@@ -2,7 +2,7 @@
 
 The whole test suite, with the real servers and under coverage, runs on the lowest Python that the machine has from 3.11 to
 3.13. On the others the tests that are not marked ``slow`` run, without coverage: on one with the lowest versions that pyproject.toml
-allows of what we need, on the last one against the wheel as it is released; where there are two others each takes half of the test
+allows of what we need, on the last one against the wheel as it is released; where there are two others each takes a third of the test
 files, and ``nox -s everywhere`` gives each of them all. So the whole run stays under 12 minutes on two cores.
 What the tests with real servers need is installed first (tests/support/install.py); AIOGMAIL_REAL=0 runs without them, and
 the last line says so. Arguments after ``--`` go to pytest.
@@ -211,7 +211,7 @@ def _tests(version: str, session: nox.Session) -> None:
     # As a program of its own: the package's pytest plugin is imported before any pytest plugin could begin to measure.
     # Four workers for two cores: the commands, the real servers and the deadlines are mostly waited for.
     session.run("coverage", "run", "-m", "pytest", "-n", "4", "-m", "not nightly and not unmeasured", *session.posargs)
-    session.run("python", "-m", "pytest", "-n", "2", "-m", "unmeasured and not nightly", *session.posargs, success_codes=[0, 5])
+    session.run("python", "-m", "pytest", "-n", "4", "-m", "unmeasured and not nightly", *session.posargs, success_codes=[0, 5])
     session.notify("coverage")
 
 
@@ -225,7 +225,7 @@ def _other_tests(version: str, session: nox.Session) -> None:
     _real_servers(session)
     if version == RELEASED:
         session.chdir(_apart_from_the_package(session))
-    part = f"{_OTHERS.index(version) + 1}/{len(_OTHERS)}"
+    part = f"{_OTHERS.index(version) + 1}/{len(_OTHERS) + 1}"
     session.run("python", "-m", "pytest", "-n", "4", "-m", "not slow and not nightly", "--part", part, *session.posargs)
 
 
@@ -263,7 +263,7 @@ _IMPORTS = {
 for _version, _path in PYTHONS.items():
     _named = functools.partial(_tests, _version)
     functools.update_wrapper(_named, _tests)
-    _named.__doc__ = f"The tests on Python {_version}" + (", all of them, measured." if _version == LOWEST else ", half of the quick ones.")
+    _named.__doc__ = f"The tests on Python {_version}" + (", all of them, measured." if _version == LOWEST else ", a part of the quick ones.")
     nox.session(_named, python=_path, name=f"tests-{_version}", tags=["tests"])
 
 

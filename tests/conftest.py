@@ -151,7 +151,7 @@ def address() -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _take_part(config, items)
     for item in items:
-        if item.path.parent.name == "faults" and item.get_closest_marker("slow"):
+        if item.get_closest_marker("slow") and item.path.parent.name != "cli":
             item.add_marker("unmeasured")
         if {"dovecot", "real_servers"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("real")

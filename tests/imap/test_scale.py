@@ -75,7 +75,6 @@ def test_other_work_in_the_loop_of_a_fetch_goes_on_whatever_is_held():
 
 
 @pytest.mark.slow
-@pytest.mark.unmeasured
 def test_ten_thousand_rows_with_work_in_the_loop_stay_within_a_budget_of_1_mib():
     peaks = []
     ours = [tracemalloc.Filter(True, "*/aiogmail/imap/*")]
