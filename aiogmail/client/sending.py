@@ -30,6 +30,8 @@ MAX_RECIPIENTS = 100
 _LARGE = 256 * 1024
 _MEASURED_AT_ONCE = 2
 _MAX_RESENDS = 3
+_REMEMBERED = 900.0
+"""Seconds: a copy in Sent counts for a message that was sent a little later, and may be filed a little late."""
 
 
 class _Settler(Protocol):
@@ -51,11 +53,15 @@ class Options:
     def __post_init__(self) -> None:
         seconds: object = self.settle_timeout
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-            raise ConfigurationError(f"settle_timeout: expected seconds, 0 or more, got {seconds!r}")
+            raise _wrong(f"settle_timeout: expected seconds, 0 or more, got {seconds!r}")
         if self.on_unknown not in ("raise", "resend"):
-            raise ConfigurationError(f"on_unknown: expected 'raise' or 'resend', got {self.on_unknown!r}")
+            raise _wrong(f"on_unknown: expected 'raise' or 'resend', got {self.on_unknown!r}")
         if not isinstance(self.split, bool):
-            raise ConfigurationError(f"split: expected True or False, got {self.split!r}")
+            raise _wrong(f"split: expected True or False, got {self.split!r}")
+
+
+def _wrong(words: str) -> ConfigurationError:
+    return ConfigurationError(words, outcome=Outcome.NOT_APPLIED, stage="message")
 
 
 class Sender:
@@ -76,6 +82,7 @@ class Sender:
         self._clock = clock
         self._size = size
         self._streams: set[SendStream] = set()
+        self._envelopes: dict[str, tuple[float, set[frozenset[str]]]] = {}
         self._closed = False
 
     async def open(self) -> None:
@@ -94,16 +101,17 @@ class Sender:
 
     async def send(self, message: object, options: Options) -> SendResult:
         """See :meth:`aiogmail.Gmail.send`."""
-        letter = await self._prepare(message, options)
-        self._check_open()
         try:
+            self._check_open()
+            letter = await self._prepare(message, options)
+            self._check_open()
             if len(letter.recipients) > MAX_RECIPIENTS:
                 return await self._in_parts(letter, options)
             return await self._deliver(letter, options)
         except GmailError as error:
             if error.outcome is None:
                 error.outcome = Outcome.NOT_APPLIED
-                error.stage = error.stage or "connect"
+                error.stage = error.stage or ("message" if isinstance(error, ConfigurationError) else "connect")
             raise
 
     def send_many(
@@ -157,6 +165,9 @@ class Sender:
     async def _deliver(self, letter: Letter, options: Options, *, knowable: bool = True) -> SendResult:
         began = 0.0 if letter.own_id else self._clock.wall()
         envelope = Envelope()
+        lost: GmailError | None = None
+        verdict = Verdict(Outcome.UNKNOWN)
+        self._remember(letter)
 
         async def work(session: SmtpSession) -> Accepted:
             return await session.send(letter, envelope)
@@ -166,15 +177,34 @@ class Sender:
                 accepted = await self._lanes.run(work)
             except GmailError as error:
                 if error.outcome is not Outcome.UNKNOWN:
-                    raise
-                verdict = await self._settler.settle(Lost(letter.message_id, began, knowable), options.settle_timeout)
-                if verdict.outcome is Outcome.APPLIED:
+                    if lost is None:
+                        raise
+                    # This try came to nothing, and of the one before it nobody knows.
+                    raise _unknown(letter, lost, verdict, again=error) from error
+                lost = error
+                alone = knowable and self._is_alone(letter)
+                verdict = await self._settler.settle(Lost(letter.message_id, began, alone), options.settle_timeout)
+                if verdict.outcome is Outcome.APPLIED and self._is_alone(letter):
                     return _result(letter, envelope, confirmed_by="lookup", resent=resent)
                 if options.on_unknown == "raise" or resent == _MAX_RESENDS:
                     raise _unknown(letter, error, verdict) from error
             else:
                 return _result(letter, envelope, queue_id=queue_id_of(accepted.reply.text), resent=resent)
         raise AssertionError("the last try returns or raises")
+
+    def _remember(self, letter: Letter) -> None:
+        """Note to whom a message of this id goes."""
+        now = self._clock.wall()
+        while self._envelopes and self._envelopes[first := next(iter(self._envelopes))][0] < now - _REMEMBERED:
+            del self._envelopes[first]
+        _, known = self._envelopes.pop(letter.message_id, (now, set()))
+        known.add(frozenset(letter.recipients))
+        self._envelopes[letter.message_id] = now, known
+
+    def _is_alone(self, letter: Letter) -> bool:
+        """Whether a copy with its Message-ID is this message: not where one with the same id went to others just now."""
+        _, known = self._envelopes.get(letter.message_id, (0.0, set()))
+        return known <= {frozenset(letter.recipients)}
 
     async def _in_parts(self, letter: Letter, options: Options) -> SendResult:
         """The same message, to a hundred recipients at a time.
@@ -231,10 +261,10 @@ def _result(
     return SendResult(status, letter.message_id, tuple(envelope.accepted), refused, confirmed_by, queue_id, resent, letter.defects)
 
 
-def _unknown(letter: Letter, error: GmailError, verdict: Verdict) -> OutcomeUnknown:
+def _unknown(letter: Letter, error: GmailError, verdict: Verdict, again: GmailError | None = None) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{letter.message_id}: handed over, and the reply was lost ({error}); it may have been sent. Gmail.resolve('{letter.message_id}') "
         "answers later whether it was; on_unknown='resend' sends it again, at least once, with the same Message-ID",
         stage="reply",
-        evidence={"lost": str(error), **verdict.evidence},
+        evidence={"lost": str(error), **verdict.evidence, **({} if again is None else {"again": str(again)})},
     )

@@ -96,7 +96,10 @@ class SentSettler:
         Cancelled, it leaves nothing open.
         """
         if not operation.knowable:
-            return Verdict(Outcome.UNKNOWN, {"lookup": "another part of this message has been taken: a copy in Sent says nothing"})
+            return Verdict(
+                Outcome.UNKNOWN,
+                {"lookup": "another part of this message, or another of this Message-ID, was sent: a copy in Sent says nothing"},
+            )
         if self._closed:
             return _CLOSED
         task = asyncio.get_running_loop().create_task(self._settle(operation, timeout), name="aiogmail: looking for a sent message")
@@ -155,8 +158,8 @@ class SentSettler:
         async def look(session: ImapSession) -> bool:
             keys, charset = criteria(Q.gmail(f"rfc822msgid:{bare}"))
             uids = await session.execute(UidSearch(keys, esearch=False, charset=charset))
-            rows = await fetch_rows(session, uids, ("X-GM-LABELS", "INTERNALDATE"))
-            return any(_SENT in _labels(row) and _is_late_enough(row, operation) for row in rows)
+            rows = await fetch_rows(session, uids, ("X-GM-LABELS", "INTERNALDATE", _HEADERS))
+            return any(_SENT in _labels(row) and _is_it(row, operation) for row in rows)
 
         try:
             async with self._mailbox(_ALL) as keeper:
@@ -201,7 +204,7 @@ async def _look(session: ImapSession, operation: Lost, first: int) -> tuple[bool
     await session.execute(Noop())  # Gmail tells of what is new then, not before
     first = first or max(1, (session.state.uidnext or 1) - _NEWEST)
     rows = await session.execute(RowsFrom(first, ("INTERNALDATE", _HEADERS)))
-    found = any(operation.message_id in _ids(row) and _is_late_enough(row, operation) for row in rows)
+    found = any(_is_it(row, operation) for row in rows)
     return found, max((row.uid + 1 for row in rows if row.uid is not None), default=first)
 
 
@@ -219,6 +222,8 @@ def _labels(row: Fetch) -> Collection[object]:
     return labels if isinstance(labels, Collection) else ()
 
 
-def _is_late_enough(row: Fetch, operation: Lost) -> bool:
+def _is_it(row: Fetch, operation: Lost) -> bool:
+    """Whether it has that Message-ID, whatever a search may have found, and is not from before."""
     filed = row.get("INTERNALDATE")
-    return not operation.began or (isinstance(filed, datetime) and filed.timestamp() >= operation.began - _SKEW)
+    late_enough = not operation.began or (isinstance(filed, datetime) and filed.timestamp() >= operation.began - _SKEW)
+    return late_enough and "".join(operation.message_id.split()) in _ids(row)

@@ -20,6 +20,7 @@ _ADDRESS = re.compile(rf"({_LOCAL})@({_LABEL}(?:\.{_LABEL})*)")
 _NAMED = re.compile(r'(?:[^<>@,;:"()\[\]\\\x00-\x08\x0a-\x1f\x7f]|"(?:[^"\\]|\\.)*")*<([^\s<>][^<>]*|"(?:[^"\\]|\\.)*"@[^<>\s]+)>')
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|<(?:[^<>"]|"(?:[^"\\]|\\.)*")*>|[^"<>(),;:]+|[(),;:]', re.DOTALL)
 _COMMENT = re.compile(r"[^()\\]+|\\.|[()]", re.DOTALL)
+_SINCE_2008 = re.compile("[\u00df\u03c2\u1e9e\u200c\u200d]")
 _LOCAL_OCTETS, _LABEL_OCTETS, _PATH_OCTETS = 64, 63, 254
 
 
@@ -93,7 +94,8 @@ def _in_ascii(domain: str, shown: str, where: str) -> str:
         found = domain.encode("idna").decode("ascii")
     except UnicodeError:
         found = ""
-    if found.count(".") != domain.count(".") or not found:  # some characters would become a dot, and the domain another
+    if found.count(".") != domain.count(".") or not found or _SINCE_2008.search(domain):
+        # Some characters would become a dot, others something else than IDNA 2008 makes of them, and the domain another.
         raise ConfigurationError(f"{where}: not a domain that can be looked up: {shown!r}")
     return found
 

@@ -51,6 +51,8 @@ class Body:
             ConfigurationError: a NUL, which cannot be sent without BINARYMIME.
         """
         source, clean = self._source, True
+        if 0 in self.header:
+            raise ConfigurationError("message: holds a NUL octet in its header, which cannot be sent")
         for start, stop in self._blocks():
             crlf, lines, returns = _count(source, start, stop)
             clean = clean and crlf == lines == returns

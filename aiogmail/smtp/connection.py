@@ -185,6 +185,9 @@ class SmtpConnection(asyncio.Protocol):
         """
         if self._reader.mid_reply and not self._waiting:
             self.fail(Disconnected(f"{self.name}: the server began to say what nobody had asked for"))
+        if self.transport is not None and self.transport.is_closing():
+            # A write has failed, and the loop says so later: until then it would drop what is written.
+            self.fail(Disconnected(f"{self.name}: connection lost"))
         if self.closed.done():
             raise self.closed.result().replica()
         if self._condemned is not None:

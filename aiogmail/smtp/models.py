@@ -31,6 +31,7 @@ _KEPT = re.compile(r"<[^<>@\s]+@[^<>@\s.]+(?:\.[^<>@\s.]+)+>")
 _FINDABLE = re.compile(r"<[A-Za-z0-9.=_+$-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+>")
 _QUEUED = re.compile(r"(?:queued as|queue-id|id=)\s*<?([A-Za-z0-9._-]+)>?|(\S+) - gsmtp\s*$", re.IGNORECASE)
 _FOLDED = re.compile(r"\r\n?+(?![ \t])|(?<!\r)\n(?![ \t])")
+_NO_NAME = re.compile(r"[^!-9;-~]|\A\Z")
 _RESENT = ("resent-to", "resent-cc", "resent-bcc")
 _TO = ("to", "cc", "bcc")
 
@@ -108,6 +109,8 @@ def flatten(message: object) -> bytes:
     if not isinstance(message, Message):
         raise ConfigurationError(f"message: expected an EmailMessage, an email.message.Message or bytes, got {type(message).__name__}")
     for name, value in message.raw_items():
+        if _NO_NAME.search(name.rstrip(" \t")):
+            raise ConfigurationError(f"message: no name of a header field: {name!r}")
         if isinstance(value, str) and _FOLDED.search(value.rstrip("\r\n")):
             raise ConfigurationError(f"message: a line end in its {name} would begin another header field")
     out = BytesIO()

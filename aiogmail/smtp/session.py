@@ -111,11 +111,19 @@ class SmtpSession:
     async def aclose(self) -> None:
         """QUIT, within ``Timeouts.logout``; then the connection is dropped, whatever the server says.
 
+        A message that is on its way is not sent: a QUIT would become part of it. One that waits for its reply may have it until then.
+
         Cancelled, it drops the connection at once.
         """
+        turns = self._turns
         try:
             async with asyncio.timeout(self.settings.timeouts.logout):
-                await self._ask(b"QUIT\r\n", "QUIT")
+                if turns.lock.locked():
+                    self.connection.condemn(Disconnected(f"{self.settings.smtp}: dropped by us"), turns.last)
+                    await asyncio.wait([self.closed])
+                    return
+                async with turns.lock:
+                    await self._ask(b"QUIT\r\n", "QUIT")
         except (GmailError, TimeoutError):
             pass
         finally:

@@ -12,6 +12,7 @@ dies of that the first time is not asked again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -339,7 +340,8 @@ class _Transaction:
             connection.fail(Disconnected(f"{connection.name}: given up in the middle of a message: {error}"))
             error.connection_lost = True
         elif self.touched and not error.connection_lost:
-            return connection.request(b"RSET\r\n", "RSET")
+            with contextlib.suppress(GmailError):  # the connection went meanwhile: what the caller hears is why the message was refused
+                return connection.request(b"RSET\r\n", "RSET")
         return None
 
     # -- from the last octet on --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from aiogmail import (
     ConfigurationError,
     Gmail,
+    GmailError,
     MessageTooLarge,
     Outcome,
     OutcomeUnknown,
@@ -346,6 +347,76 @@ async def test_resending_sends_at_least_once_with_the_same_id(gmail, me, server)
     server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request", times=None))
     with pytest.raises(OutcomeUnknown):
         await gmail.send(mail(), on_unknown="resend", settle_timeout=1.0)
+
+
+@on_gmail()
+async def test_a_message_sent_again_in_vain_may_have_gone_before(gmail, me, server):
+    """The second try is refused; of the first nobody knows, and the error does not say that nothing was sent."""
+    server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+    server.faults.add(Fault("close", command="UID FETCH", protocol="imap", times=None))
+    server.faults.add(Fault("answer", command="MAIL", protocol="smtp", skip=1, text="550 5.4.5 Daily user sending limit exceeded."))
+    with pytest.raises(OutcomeUnknown) as caught:
+        await gmail.send(mail(), on_unknown="resend", settle_timeout=1.0)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert "sending limit" in caught.value.evidence["again"]
+    assert len(me.ledger.submissions) == 1
+
+
+def test_a_copy_for_others_proves_nothing_of_a_message_with_the_same_id():
+    @on_gmail()
+    async def test(gmail, me, server):
+        first = await gmail.send(mail())
+        again = mail("else@example.org", Message_ID=first.message_id)
+        server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request"))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await gmail.send(again)
+        assert "another of this Message-ID" in caught.value.evidence["lookup"]
+        assert len(me.ledger.submissions) == 1
+        server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+        await asyncio.sleep(1000.0)
+        assert (await gmail.send(again)).confirmed_by == "lookup"
+
+    test()
+
+
+def test_what_a_search_finds_counts_only_if_it_has_that_id():
+    @on_gmail(sent_copy_delay=0.0)
+    async def test(gmail, me, server):
+        me.deliver(b"From: me@gmail.com\r\nMessage-ID: <a@b.example>\r\n\r\nx", labels=("\\Sent",))
+        assert await gmail.resolve("<a@b.example>") is Outcome.APPLIED
+        server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="request"))
+        with pytest.raises(OutcomeUnknown):
+            await gmail.send(b"To: you@gmail.com\r\nMessage-ID: <c@d.example> OR from:me\r\n\r\n", settle_timeout=1.0)
+
+    test()
+
+
+@pytest.mark.parametrize("slow", ["MAIL", "RCPT", "MESSAGE"])
+def test_closing_never_says_goodbye_in_the_middle_of_a_message(slow):
+    @on_gmail()
+    async def test(gmail, me, server):
+        server.faults.add(Fault("delay", command=slow, protocol="smtp", seconds=10.0))
+        task = asyncio.ensure_future(gmail.send(mail()))
+        await asyncio.sleep(1.0)
+        await gmail.aclose()
+        with pytest.raises(GmailError) as caught:
+            await task
+        assert caught.value.outcome is (Outcome.UNKNOWN if slow == "MESSAGE" else Outcome.NOT_APPLIED)
+        await asyncio.sleep(600.0)
+        assert len(me.ledger.submissions) == (slow == "MESSAGE")
+
+    test()
+
+
+def test_what_is_wrong_before_any_command_says_so_too():
+    @on_gmail()
+    async def test(gmail, me, server):
+        for message, options in ((mail("nobody"), {}), (mail(), {"split": 1}), (b"Subject: a\0b\r\nTo: a@example.org\r\n\r\n", {})):
+            with pytest.raises(ConfigurationError) as caught:
+                await gmail.send(message, **options)
+            assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "message")
+
+    test()
 
 
 @on_gmail(imap_enabled=False)

@@ -34,7 +34,7 @@ def test_one_address(text, address):
 NONE = [
     "", " ", "me", "me@", "@x", "me@x@y", "a b@x", "a@x b@x", "a@x, b@x", "<a@x>,<b@x>", "<a@x> b", "a <a@x", "a@x>", "a@x> SIZE=1", "a@x\r\nRCPT TO:<v@x>",
     "a@x\n", "a@x\x00", "\u2028a@x", "a\u0085@x", "\ud800@x", '"x>"@y', '"unclosed@x', "a(b@x", "a)@x", "a@x;", "a:b@x", "me@-x", "me@x-", "me@x..y", ".me@x", "me.@x",
-    "m..e@x", "me@[1.2.3.4]", "x@y <a@x>", "a@" + "x" * 64 + ".de", "a" * 65 + "@x", "a@" + ".".join(["abcdefgh"] * 30), "me@\u2488com", "me@x_y", "<>", "< a@x>", "a@ü" + "x" * 70, None, 5, b"a@x",
+    "m..e@x", "me@[1.2.3.4]", "x@y <a@x>", "a@" + "x" * 64 + ".de", "a" * 65 + "@x", "a@" + ".".join(["abcdefgh"] * 30), "me@\u2488com", "me@x_y", "<>", "< a@x>", "a@ü" + "x" * 70, "me@straße.de", None, 5, b"a@x",
 ]  # fmt: skip
 
 

@@ -285,3 +285,12 @@ def test_a_result_compares_and_shows_nothing_secret():
     assert result == SendResult("sent", "<a@b>", ("c@d",))
     with pytest.raises(AttributeError):
         result.status = "partial"
+
+
+@pytest.mark.parametrize("name", ["A: b\r\nBcc", "A\nB", "A:", "A B", "", "\u00c4"])
+def test_a_field_s_name_cannot_begin_another_field(name):
+    message = Message()
+    message["To"] = "you@example.org"
+    message._headers.append((name, "x@example.org"))
+    with pytest.raises(ConfigurationError, match="no name of a header field"):
+        flatten(message)

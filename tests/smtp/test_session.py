@@ -20,10 +20,11 @@ from aiogmail.errors import (
     TokenRefused,
     Unavailable,
 )
+from aiogmail.ports import Outcome
 from aiogmail.settings import Endpoint, Settings, Timeouts
 from aiogmail.smtp import SmtpSession
 from aiogmail.testing import GmailEmulator
-from tests.smtp.support import EHLO, ME, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
+from tests.smtp.support import EHLO, ME, MSG, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
 from tests.support import ca
 from tests.support.aio import run
 
@@ -429,3 +430,98 @@ def test_a_tls_port_that_speaks_no_tls():
             await asyncio.sleep(0.05)
 
     run(main())
+
+
+@pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT"])
+def test_a_session_that_is_closed_says_no_quit_into_a_message(ehlo, verb):
+    async def slowly(c, _):
+        await asyncio.sleep(1.0)
+        return True
+
+    async def main():
+        async with SmtpServer({verb: slowly}, ehlo=ehlo) as server:
+            one = await SmtpSession.open(ME, Tokens(), server.settings())
+            sending = asyncio.create_task(one.send(letter()))
+            await asyncio.sleep(0.5)
+            await one.aclose()
+            with pytest.raises(GmailError) as caught:
+                await sending
+            assert caught.value.outcome is Outcome.NOT_APPLIED
+            await asyncio.sleep(5.0)
+        assert not server.messages
+        assert "QUIT" not in server.verbs()
+
+    virtual(main())
+
+
+@pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
+def test_a_session_that_is_closed_lets_a_message_have_its_reply(ehlo):
+    async def slowly(c, _):
+        await asyncio.sleep(1.0)
+        return True
+
+    async def main():
+        async with SmtpServer({"END": slowly}, ehlo=ehlo) as server:
+            one = await SmtpSession.open(ME, Tokens(), server.settings())
+            first, second = (asyncio.create_task(one.send(letter())) for _ in range(2))
+            await asyncio.sleep(0.5)
+            await one.aclose()
+            assert (await first).envelope.accepted
+            with pytest.raises(GmailError) as caught:
+                await second
+            assert caught.value.outcome is Outcome.NOT_APPLIED
+            await asyncio.sleep(5.0)
+        assert len(server.messages) == 1
+
+    virtual(main())
+
+
+@pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
+def test_a_session_that_is_closed_in_the_middle_of_a_large_message_adds_nothing_to_it(ehlo):
+    large = MSG + b"0123456789\r\n" * 50_000
+
+    async def slowly(c, _):
+        if not ehlo.count("CHUNKING"):
+            c.say("354 go\r\n")
+        await asyncio.sleep(1.0)
+        while text := await c.reader.read(1 << 16):
+            c.server.left.append(text)
+
+    async def main():
+        async with SmtpServer({"BDAT": slowly, "DATA": slowly}, ehlo=ehlo) as server:
+            one = await SmtpSession.open(ME, Tokens(), server.settings())
+            sending = asyncio.create_task(one.send(letter(large)))
+            await asyncio.sleep(0.5)
+            assert not sending.done()
+            await one.aclose()
+            with pytest.raises(GmailError) as caught:
+                await sending
+            assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "body")
+            await asyncio.sleep(5.0)
+        assert b"QUIT" not in b"".join(server.left)
+
+    virtual(main())
+
+
+def test_nothing_is_handed_over_to_a_connection_that_the_loop_knows_is_gone():
+    """Its write of the body has failed: what is written then is dropped, and the message is not sent, instead of unknown."""
+
+    async def main():
+        async with SmtpServer() as server, session(server) as one:
+            write = one.connection.write
+
+            def failing(data):
+                if b"Subject" in bytes(data):
+                    one.connection.transport.abort()
+                write(data)
+
+            one.connection.write = failing
+            with pytest.raises(GmailError) as caught:
+                await one.send(letter())
+            assert caught.value.outcome is Outcome.NOT_APPLIED
+            assert caught.value.connection_lost
+            await asyncio.sleep(0.1)
+        assert not server.messages
+
+    virtual(main())
