@@ -294,8 +294,13 @@ class Mailbox(Changing):
             account=self._account,
             find=self._find,
         )
-        await heir.__aenter__()
-        self._heirs.append(heir)
+        self._heirs.append(heir)  # before it is open: who closes this one meanwhile closes both
+        try:
+            await heir.__aenter__()
+        except BaseException:
+            if heir in self._heirs:
+                self._heirs.remove(heir)
+            raise
         return heir
 
     async def _run(self, command: Callable[[], Command[T]]) -> T:
