@@ -76,7 +76,7 @@ class Cursor:
         return replace(self, scan=(scanned, uid), ahead=ahead)
 
     def after_arrived(self, uid: int, modseq: int, at_most: int) -> Cursor:
-        """An arrival was told. ``at_most`` is the mailbox's highest mod-sequence from before anybody looked."""
+        """An arrival was told. ``at_most`` is up to where every change of a known message was told."""
         highest = max(self.highestmodseq, min(modseq, at_most))
         ahead = {**self.ahead, uid: modseq} if modseq > highest else self.ahead
         return replace(self, uids=self.uids.including(uid), uidnext=max(self.uidnext, uid + 1), highestmodseq=highest, ahead=ahead)

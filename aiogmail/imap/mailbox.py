@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -74,6 +75,8 @@ class Mailbox(Changing):
         self._heirs: list[Mailbox] = []
         self.timeouts = timeouts or Timeouts()
         self._session: ImapSession | None = None
+        self._before: weakref.ref[ImapSession] | None = None
+        """The session that this one is to succeed."""
         self._state: MailboxState | None = None
         self._trusting = False
         """Whether the latest SELECT succeeded."""
@@ -109,6 +112,9 @@ class Mailbox(Changing):
         Raises:
             StateError: it was never open.
         """
+        before = self._before() if self._before is not None else None
+        if self._session is not None and self._session.closed.done() and before is not None and not before.closed.done():
+            self._session = before  # its successor was not taken, and it goes on
         if self._session is not None and self._session.state.uidvalidity:
             self._state = self._session.state
         if self._state is None:
@@ -294,8 +300,13 @@ class Mailbox(Changing):
             account=self._account,
             find=self._find,
         )
-        await heir.__aenter__()
-        self._heirs.append(heir)
+        self._heirs.append(heir)  # before it is open: who closes this one meanwhile closes both
+        try:
+            await heir.__aenter__()
+        except BaseException:
+            if heir in self._heirs:
+                self._heirs.remove(heir)
+            raise
         return heir
 
     async def _run(self, command: Callable[[], Command[T]]) -> T:
@@ -343,6 +354,8 @@ class Mailbox(Changing):
         except BaseException:
             session.abort()
             raise
+        if self._session is not None and not self._session.closed.done():
+            self._before = weakref.ref(self._session)
         self._session = session
         return session
 

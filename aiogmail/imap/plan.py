@@ -82,7 +82,8 @@ class Plan:
             self._scanned, to = cursor.scan
             changed -= UidSet(range(1, to + 1)) if to else UidSet()
             arrived, self._uidnext = UidSet(), 0
-        self._highest = found.highest
+        # Who knows no message has missed no change; else what an arrival's row tells may be ahead of what was looked at.
+        self._at_most = self._scanned if cursor.uids else found.highest
         self._last_changed = changed.last
         self._rows = found.rows
         self._gone = iter(found.gone)
@@ -128,7 +129,7 @@ class Plan:
         if row is None:
             return None
         if self._arriving:
-            self.cursor = self.cursor.after_arrived(uid, row.modseq, self._highest)
+            self.cursor = self.cursor.after_arrived(uid, row.modseq, self._at_most)
             return _event(Arrived, uid, row, self.cursor)
         if row.modseq and self.cursor.was_told(uid, row.modseq):
             return None

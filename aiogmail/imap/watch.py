@@ -195,6 +195,7 @@ class Watch(AsyncIterator[Event]):
 
     async def _follow(self) -> None:
         """UIDVALIDITY is another: every call on the mailbox fails from now on, as its UIDs are void; the watch opens it anew for itself."""
+        self._plan = self._first = None  # what has the same UIDs now are other messages; whatever is there will be told after the reset
         try:
             self._mailbox = await self._mailbox.renewed()
         except GmailError as error:
@@ -202,7 +203,9 @@ class Watch(AsyncIterator[Event]):
                 raise
             await asyncio.sleep(_UNTIL_NEXT_TRY)
             return
-        if self._owned is None:
+        if self._closed:
+            await self._mailbox.aclose()
+        elif self._owned is None:
             self._owned = self._mailbox
 
     async def _step(self, session: ImapSession) -> None:
@@ -223,7 +226,8 @@ class Watch(AsyncIterator[Event]):
                     await self._look_now(session)
                 # Without giving the connection back in between: others that share it would each time begin anew, and none come to listen.
                 is_quiet = self._plan is None and self._reset is None and loop.time() < self._next_look
-                if is_quiet and self._consuming and not self._closed:
+                # What was told behind the look's own replies is not told again in IDLE.
+                if is_quiet and not self._look.is_hinted(session) and self._consuming and not self._closed:
                     self._well = loop.time()
                     await self._listen(session)
         finally:

@@ -72,7 +72,7 @@ class Connection:
 
     def is_down(self) -> bool:
         """Whether it was lost, and is being opened again."""
-        return not self.fresh and self.supervisor.session is None
+        return self.supervisor.session is None
 
     def is_idling(self) -> bool:
         """Whether it would give way."""

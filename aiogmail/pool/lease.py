@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from aiogmail.errors import GmailError, MailboxChanged, StateError
+from aiogmail.errors import Disconnected, GmailError, MailboxChanged, StateError
 from aiogmail.imap.selection import GaveWay, Selection
 from aiogmail.imap.session import ImapSession
-from aiogmail.ports import Effect
+from aiogmail.ports import Effect, Outcome
 
 if TYPE_CHECKING:
     from .shares import Pool
@@ -89,7 +89,13 @@ class Lease:
 
     async def _run(self, work: Callable[[ImapSession], Awaitable[T]], effect: Effect) -> T:
         async def on_selection(session: ImapSession) -> T:
-            return await work(await self.selected_on(session))
+            try:
+                selection = await self.selected_on(session)
+            except GmailError as error:
+                if effect is not Effect.PURE and error.outcome is None:
+                    error.outcome = Outcome.NOT_APPLIED  # the work was not begun
+                raise
+            return await work(selection)
 
         # Whose IDLE was ended for others has had its time: it does not end theirs at once.
         patience, self.gave_way = _SLICE if self.gave_way else 0.0, False
@@ -119,7 +125,8 @@ class Lease:
             selection.end(error)
             raise
         except BaseException:
-            selection.end(StateError(f"mailbox {self.name}: its opening was cancelled"))
+            # For others who wait for it the session is lost, and no more.
+            selection.end(Disconnected(f"mailbox {self.name}: its opening was cancelled", outcome=Outcome.NOT_APPLIED, stage="not sent"))
             raise
         selection.ready.set_result(None)
         return selection

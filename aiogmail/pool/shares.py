@@ -102,6 +102,9 @@ class Pool:
         if connection is None:
             connection = self._make(None)
             await self._open(connection)
+        if connection.fresh:  # made for a mailbox that waited, which opens it in its next turn of the loop
+            await asyncio.sleep(0)
+            return await self.run(work, effect)
 
         async def as_guest(session: ImapSession) -> T:
             try:
@@ -165,7 +168,11 @@ class Pool:
             lease: whose work.
             patience: seconds before an IDLE is ended for it.
         """
-        connection = self._at_once(lease) or await self._turn(lease, patience)
+        connection = self._at_once(lease)
+        if connection is None:
+            connection = await self._turn(lease, patience)
+        elif connection.fresh:  # made for other work of this mailbox, which has not had its turn of the loop yet
+            connection = await self._opened(connection, lease, patience)
         token = _working.set(_working.get() | {id(connection)})
         try:
             yield connection
@@ -218,8 +225,9 @@ class Pool:
             connection = self._make(lease)
         else:
             connection = await self._wait(lease, patience)
-        if not connection.fresh:
-            return connection
+        return await self._opened(connection, lease, patience) if connection.fresh else connection
+
+    async def _opened(self, connection: Connection, lease: Lease, patience: float) -> Connection:
         try:
             await self._open(connection)
         except TooManyConnections:
@@ -262,7 +270,7 @@ class Pool:
         elif turn.granted.exception() is None:
             connection = turn.granted.result()
             connection.users -= 1
-            if connection.fresh:
+            if connection.fresh and not connection.users:
                 self._connections.remove(connection)
             self._given_back(connection)
         self._serve()

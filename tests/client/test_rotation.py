@@ -1,11 +1,12 @@
 """Sessions that end every hour, for days: with rotation nobody meets an end; without it, somebody does."""
 
 import asyncio
+import datetime as dt
 from dataclasses import replace
 
 import pytest
 
-from aiogmail import AppPassword, Budget, Gmail, Settings
+from aiogmail import AppPassword, Budget, Gmail, Settings, TokenProvider
 from aiogmail.supervisor import events
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, run_virtual
 
@@ -179,3 +180,29 @@ def test_tokens_that_live_seconds_are_outrun():
 
 def test_rotation_is_on_unless_it_is_switched_off():
     assert Settings().rotate
+
+
+def test_where_the_successor_is_refused_the_mailbox_goes_on_to_tell_what_is_there():
+    async def main():
+        async with GmailEmulator() as server:
+            account = server.add_account("me@gmail.com")
+            ends = server.hub.wall() + 3600
+            token = account.access_token(3600)
+
+            async def always_the_same():
+                return token, dt.datetime.fromtimestamp(ends, dt.UTC)
+
+            async with Gmail("me@gmail.com", TokenProvider(always_the_same), settings=server.settings) as gmail:
+                stream = gmail.events()
+                async with gmail.mailbox("INBOX") as inbox:
+                    await asyncio.sleep(3300)
+                    for number in range(1, 29):
+                        account.deliver(b"Subject: news\r\n\r\n")
+                        await inbox.noop()
+                        assert inbox.state.exists == number
+                        await asyncio.sleep(10)
+            kinds = [event.kind async for event in stream]
+            assert "retrying" in kinds
+            assert "lost" not in kinds
+
+    run_virtual(main())

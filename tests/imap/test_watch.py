@@ -24,9 +24,10 @@ from aiogmail import (
     UidSet,
     errors,
 )
-from aiogmail.imap.commands import UidStore
+from aiogmail.imap.commands import Noop, UidStore
+from aiogmail.imap.look import Look
 from aiogmail.imap.session import ImapSession
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, run_virtual
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, run_virtual
 from tests.imap.schedules import run as run_schedules
 from tests.support.aio import run
 
@@ -428,6 +429,26 @@ class TestConnection:
 
         watching(test)
 
+    def test_a_hint_that_comes_behind_the_replies_of_a_look_is_not_slept_over(self, monkeypatch):
+        compare = Look.compare
+        late = []
+
+        async def with_news_behind(look, session, mailbox, cursor):
+            looked = await compare(look, session, mailbox, cursor)
+            if late:
+                late.pop()()
+                await session.execute(Noop())  # another's command: the server tells of the arrival in its reply
+            return looked
+
+        monkeypatch.setattr(Look, "compare", with_news_behind)
+
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch(poll=10) as watch:
+                late.append(lambda: account.deliver(letter("late")))
+                assert told(await take(watch, 1, within=12.0)) == [("arrived", 4)]
+
+        watching(test)
+
     def test_what_changes_without_cease_is_looked_at_four_times_a_second(self):
         async def test(server, account, gmail, inbox):
             async with inbox.watch() as watch:
@@ -550,6 +571,36 @@ class TestReset:
                 account.change_uidvalidity("INBOX")
                 assert told(await take(watch, 4)) == [("reset", 0), ("arrived", 1), ("arrived", 2), ("arrived", 3)]
             assert account.session_count() == 0, "the mailbox that was opened for it is closed with it"
+
+        watching(test)
+
+    def test_nothing_of_the_new_mailbox_is_told_under_the_old_uidvalidity(self):
+        async def test(server, account, gmail, inbox):
+            watch = inbox.watch(Cursor.beginning())
+            await take(watch, 256)  # what comes next has still to be asked for
+            account.change_uidvalidity("INBOX")
+            assert told(await take(watch, 301)) == [("reset", 0), *(("arrived", uid) for uid in range(1, 301))]
+            await watch.aclose()
+
+        watching(test, messages=300)
+
+    @pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.15, 0.3])
+    @pytest.mark.parametrize("what", ["watch", "mailbox"])
+    def test_closed_while_it_is_opened_anew_it_leaves_nothing_open(self, what, after):
+        async def test(server, account, gmail, inbox):
+            watch = inbox.watch()
+            await watch.__aenter__()
+            task = asyncio.create_task(take(watch, 1))
+            await asyncio.sleep(1)
+            account.change_uidvalidity("INBOX")
+            asyncio.get_running_loop().network.shape = Shape(latency=0.02)
+            while not inbox._heirs:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(after)
+            await (watch if what == "watch" else inbox).aclose()
+            await asyncio.wait([task])
+            task.exception()
+            assert len(gmail._pool._leases) == (what == "watch")
 
         watching(test)
 

@@ -674,3 +674,78 @@ def test_more_watchers_of_one_mailbox_than_connections_all_hear_and_none_spins()
                 await asyncio.wait(tasks)
 
     run_virtual(main())
+
+
+async def granted(gmail, boxes):
+    """Two calls on ``Label1`` were just given a connection that neither has opened yet; and what else goes on."""
+
+    async def slow(session):
+        await asyncio.sleep(100)
+
+    running = asyncio.create_task(boxes["Label0"]._keeper.run(slow, Effect.PURE))
+    await asyncio.sleep(1)
+    waiting = [asyncio.create_task(boxes["Label1"].search()) for _ in range(2)]
+    await asyncio.sleep(1)
+    closing = asyncio.create_task(boxes["Label0"].aclose())
+    while not any(one.fresh for one in gmail._pool._connections):
+        await asyncio.sleep(0)
+    return waiting, [running, closing]
+
+
+@pytest.mark.parametrize("who", ["the account", "the same mailbox"])
+def test_a_connection_that_was_given_and_not_opened_yet_serves_others_too(who):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        waiting, others = await granted(gmail, boxes)
+        if who == "the account":
+            assert {info.name for info in await gmail.mailboxes()} >= set(NAMES)
+        else:
+            assert len(await boxes["Label1"].search()) == 12
+        assert [len(uids) for uids in await asyncio.gather(*waiting)] == [12, 12]
+        await asyncio.gather(*others, return_exceptions=True)
+
+    pooled(test, connections=1)
+
+
+def test_a_connection_that_two_were_given_stays_when_one_goes_away():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        waiting, others = await granted(gmail, boxes)
+        waiting[0].cancel()
+        await asyncio.wait(waiting)
+        assert len(waiting[1].result()) == 12
+        await asyncio.gather(*others, return_exceptions=True)
+        assert gmail._pool.connections == 1
+
+    pooled(test, connections=1)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_who_waits_for_a_mailbox_to_be_selected_does_not_hear_that_another_was_cancelled(turns):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        boxes["Label0"]._trusting = False  # so that it is awaited
+        first = asyncio.create_task(boxes["Label0"].search())
+        await asyncio.sleep(0)
+        second = asyncio.create_task(boxes["Label0"].search())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first, second])
+        assert len(second.result()) == 12
+
+    pooled(test, connections=1)
+
+
+def test_a_change_whose_mailbox_could_not_be_selected_is_tried_again():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        boxes["Label0"]._trusting = False
+        server.faults.add(Fault("close", "SELECT", protocol="imap"))
+
+        async def change(session):
+            return "done"
+
+        assert await boxes["Label0"]._keeper.run(change, Effect.VERIFIABLE) == "done"
+
+    pooled(test, connections=1)
