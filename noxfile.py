@@ -263,7 +263,9 @@ _IMPORTS = {
 for _version, _path in PYTHONS.items():
     _named = functools.partial(_tests, _version)
     functools.update_wrapper(_named, _tests)
-    _named.__doc__ = f"The tests on Python {_version}" + (", all of them, measured." if _version == LOWEST else ", a part of the quick ones.")
+    _named.__doc__ = f"The tests on Python {_version}" + (
+        ", all of them, measured." if _version == LOWEST else ", a part of the quick ones."
+    )
     nox.session(_named, python=_path, name=f"tests-{_version}", tags=["tests"])
 
 

@@ -233,8 +233,6 @@ class Pool:
         except TooManyConnections:
             if not self._connections:
                 raise
-            # The account's other programs have the rest: these are enough.
-            self._fewer_until = asyncio.get_running_loop().time() + _FEWER_FOR
             return self._at_once(lease) or await self._turn(lease, patience)
         return connection
 
@@ -316,7 +314,11 @@ class Pool:
         try:
             await connection.supervisor.open()
         except GmailError as error:
-            if connection.owner is not None and connection.owner.opened and may_reopen(error) and not isinstance(error, TooManyConnections):
+            if isinstance(error, TooManyConnections):
+                if len(self._connections) > 1:
+                    # The account's other programs have the rest: these are enough, also for those who wait.
+                    self._fewer_until = asyncio.get_running_loop().time() + _FEWER_FOR
+            elif connection.owner is not None and connection.owner.opened and may_reopen(error):
                 return  # an outage, which is waited out where a mailbox is open already
             await self._discard(connection)
             raise

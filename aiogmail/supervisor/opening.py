@@ -12,6 +12,7 @@ from aiogmail.settings import Budget
 __all__ = ["Opening", "Session", "Turn", "ask", "expiry_of", "retire"]
 
 _ROOM_WITHIN = 5.0
+_SAME = 1.0  # seconds; a token's end is reckoned anew for each session, and differs by a rounding
 _FRESHER_WITHIN = 30.0
 _TURN = 60.0
 
@@ -138,7 +139,7 @@ class Opening(Generic[S]):
         try:
             await ask(session, probe)
             before, after = expiry_of(old), expiry_of(session)
-            if not old.closed.done() and before is not None and after is not None and after <= before:
+            if not old.closed.done() and before is not None and after is not None and after < before + _SAME:
                 raise TokenEndpointError(f"{self._account}: there is no fresher token yet", retry_after=_FRESHER_WITHIN)
         except BaseException:
             session.abort()
