@@ -210,8 +210,22 @@ def _tests(version: str, session: nox.Session) -> None:
     session.run("coverage", "erase")
     # As a program of its own: the package's pytest plugin is imported before any pytest plugin could begin to measure.
     # Four workers for two cores: the commands, the real servers and the deadlines are mostly waited for.
-    session.run("coverage", "run", "-m", "pytest", "-n", "4", "-m", "not nightly and not unmeasured", *session.posargs)
-    session.run("python", "-m", "pytest", "-n", "4", "-m", "unmeasured and not nightly", *session.posargs, success_codes=[0, 5])
+    session.run(
+        "coverage", "run", "-m", "pytest", "-n", "4", "--dist", "worksteal", "-m", "not nightly and not unmeasured", *session.posargs
+    )
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-n",
+        "4",
+        "--dist",
+        "worksteal",
+        "-m",
+        "unmeasured and not nightly",
+        *session.posargs,
+        success_codes=[0, 5],
+    )
     session.notify("coverage")
 
 
@@ -226,7 +240,9 @@ def _other_tests(version: str, session: nox.Session) -> None:
     if version == RELEASED:
         session.chdir(_apart_from_the_package(session))
     part = f"{_OTHERS.index(version) + 1}/{len(_OTHERS) + 1}"
-    session.run("python", "-m", "pytest", "-n", "4", "-m", "not slow and not nightly", "--part", part, *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "-n", "4", "--dist", "worksteal", "-m", "not slow and not nightly", "--part", part, *session.posargs
+    )
 
 
 @nox.session(python=PYTHONS[RELEASED or LOWEST], default=False)

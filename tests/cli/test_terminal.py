@@ -35,7 +35,9 @@ CTRL_D = b"\x04"
 # The terminal becomes the one that controls the program, so that its Ctrl-C is a signal. Done by the program itself: a fork with Python in
 # it is not safe in a process with threads, and this one has the emulator's.
 LAUNCH = (
-    "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "import fcntl, runpy, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    # A shell gives what it starts in the background an interrupt that is ignored, and children inherit that.
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
     "runpy.run_module('aiogmail.cli', run_name='__main__', alter_sys=True)"
 )
 # What decides about colours, besides the terminal.
