@@ -12,7 +12,7 @@ from aiogmail.settings import Budget
 __all__ = ["Opening", "Session", "Turn", "ask", "expiry_of", "retire"]
 
 _ROOM_WITHIN = 5.0
-_SAME = 1.0  # seconds; a token's end is reckoned anew for each session, and differs by a rounding
+_SAME = 0.01  # seconds: a token's end is reckoned anew for each session, and differs by a rounding
 _FRESHER_WITHIN = 30.0
 _TURN = 60.0
 
