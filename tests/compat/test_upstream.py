@@ -77,7 +77,18 @@ def outcomes(mode, folder):
         inherited["COVERAGE_PROCESS_CONFIG"] = os.environ["COVERAGE_PROCESS_CONFIG"]
     # An empty configuration: this project's turns warnings into errors, and aioimaplib's tests have many.
     (folder / "empty.ini").write_text("[pytest]\nmarkers = asyncio\n")
-    options = ["-p", "tests.compat.bridge", "-p", "no:cacheprovider", "-q", "-c", str(folder / "empty.ini"), "--import-mode=importlib"]
+    options = [
+        "-p",
+        "tests.compat.bridge",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        "-q",
+        "-c",
+        str(folder / "empty.ini"),
+        "--import-mode=importlib",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *(str(copied / "aioimaplib" / "tests" / module) for module in upstream.MODULES)],
         cwd=ROOT,
