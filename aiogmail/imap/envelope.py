@@ -14,6 +14,8 @@ from .words import decode_words
 
 __all__ = ["EMPTY_ENVELOPE", "Address", "Envelope"]
 
+_MEMO_SIZE = 320
+"""Characters of an address, as RFC 5321 allows: longer ones are not remembered."""
 _DOT_ATOM = re.compile(r"[^\x00-\x20\x7f()<>@,:;\\\".\[\]]+(?:\.[^\x00-\x20\x7f()<>@,:;\\\".\[\]]+)*")
 
 
@@ -34,15 +36,23 @@ class Address:
     @property
     def address(self) -> str:
         """``mailbox@host``, as far as there is either; the first in quotes where RFC 5322 wants them."""
-        if not self.host:
-            return self.mailbox
-        if self.mailbox and not _DOT_ATOM.fullmatch(self.mailbox):
-            escaped = self.mailbox.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{escaped}"@{self.host}'
-        return f"{self.mailbox}@{self.host}"
+        short = len(self.mailbox) + len(self.host) <= _MEMO_SIZE
+        return (_joined if short else _join)(self.mailbox, self.host)
 
     def __str__(self) -> str:
         return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+def _join(mailbox: str, host: str) -> str:
+    if not host:
+        return mailbox
+    if mailbox and not _DOT_ATOM.fullmatch(mailbox):
+        escaped = mailbox.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"@{host}'
+    return f"{mailbox}@{host}"
+
+
+_joined = functools.lru_cache(4096)(_join)
 
 
 class Envelope:
@@ -139,7 +149,13 @@ def _people(fields: wire.Envelope, index: int) -> tuple[Address, ...]:
 @functools.lru_cache(4096)
 def _remembered(text: bytes, literals: tuple[bytes, ...]) -> tuple[Address, ...]:
     """Few people write most of the messages."""
-    return _addresses(read_addresses(text, iter(literals)))
+    return _recognised(read_addresses(text, iter(literals)))
+
+
+@functools.lru_cache(4096)
+def _recognised(found: tuple[wire.Address, ...]) -> tuple[Address, ...]:
+    """The same people may be written in many ways, each part as a quoted string or as a literal."""
+    return _addresses(found)
 
 
 def _addresses(found: tuple[wire.Address, ...]) -> tuple[Address, ...]:

@@ -114,7 +114,7 @@ class UidFetch(Command[UidSet]):
             uid = response.uid
             if uid is None or uid not in left:
                 break  # news about a message that was not asked for, or whose row was handed on
-            if uid not in partial and tells_all(response):
+            if not (partial and uid in partial) and tells_all(response):
                 left.discard(uid)
                 complete.append(response)
             elif not self._take_part(uid, response, complete):

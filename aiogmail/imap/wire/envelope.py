@@ -17,8 +17,16 @@ __all__ = ["ENVELOPE", "Address", "Envelope", "read_addresses"]
 _NSTRING = rb"(?:" + QUOTED + rb"|" + NIL + rb"|~?+" + LITERAL + rb")"  # the most frequent first
 _ADDRESS = rb"\(" + rb" ".join([_NSTRING] * 4) + rb"\)"
 _ADDRESSES = rb"(?:\((?:" + _ADDRESS + rb" ?+)++\)|" + NIL + rb")"
+_SAME = rb"(?>(?P=from)(?= )|" + _ADDRESSES + rb")"  # servers repeat the author where the message names no other (RFC 9051 section 7.5.2)
+_FIELDS = (
+    *[rb"(" + _NSTRING + rb")"] * 2,
+    rb"(?P<from>" + _ADDRESSES + rb")",
+    *[rb"(" + _SAME + rb")"] * 2,
+    *[rb"(" + _ADDRESSES + rb")"] * 3,
+    *[rb"(" + _NSTRING + rb")"] * 2,
+)
 # the ten fields as ten groups, in the shape that RFC 9051 wants; other shapes are read by the way of values
-ENVELOPE = rb"\(" + rb" ".join(rb"(" + field + rb")" for field in [_NSTRING] * 2 + [_ADDRESSES] * 6 + [_NSTRING] * 2) + rb"\)"
+ENVELOPE = rb"\(" + rb" ".join(_FIELDS) + rb"\)"
 _STRINGS = re.compile(_NSTRING)
 _tuple = tuple.__new__
 _SHORT = 256
@@ -99,10 +107,11 @@ class Envelope:
         match = self._match
         if match is None:
             return _bytes(self._values, index)
-        token = match[self._base + index]
-        if token[0] == _QUOTE and b"\\" not in token:
-            return token[1:-1]
-        return _string_of(token, self._literals_from(match, self._base + index))
+        group = self._base + index
+        token = match[group]
+        if token[0] == _QUOTE:
+            return unquote(token) if b"\\" in token else token[1:-1]
+        return self._literals[match.string.count(b"\r\n", 0, match.start(group))] if token[-1] == _LF else None
 
     def _literals_from(self, match: re.Match[bytes], group: int) -> Iterator[bytes]:
         """The literals from the first in this group on."""

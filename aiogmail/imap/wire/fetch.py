@@ -52,7 +52,11 @@ _LITERALS = operator.attrgetter("literals")
 
 @functools.cache
 def _row(depth: int) -> re.Pattern[bytes]:
-    """The pattern of a row; ``depth`` bounds the lists within its parentheses."""
+    """The pattern of a row; ``depth`` bounds the lists within its parentheses.
+
+    An attribute whose value begins in its known shape and goes on in another fits no other alternative, so that nothing is to be
+    found by going back: the repetition is possessive, which also spares remembering where that would be.
+    """
     if depth < 3:  # an envelope's own
         return re.compile(rb"(?!)")
     any_list = nested(min(depth, FLAT_DEPTH))
@@ -72,7 +76,7 @@ def _row(depth: int) -> re.Pattern[bytes]:
             _UNKNOWN + rb" " + other,
         )
     )
-    return re.compile(rb"\* (" + _UID + rb") FETCH \((?:(?:" + attributes + rb")(?: |(?=\)))){1,64}\)")
+    return re.compile(rb"\* (" + _UID + rb") FETCH \((?:(?:" + attributes + rb")(?: |(?=\)))){1,64}+\)")
 
 
 class Fetch(Response):

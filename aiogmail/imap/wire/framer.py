@@ -7,9 +7,11 @@ the start of the next one, and every size is charged before its bytes arrive.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import threading
+from operator import length_hint
 
 from aiogmail.errors import LimitExceeded, ProtocolError
 from aiogmail.settings import Limits
@@ -35,6 +37,11 @@ _ROW = re.compile(rb"\* [0-9]{1,20}+ [^\r{]{0,1000}+\{([0-9]{1,9}+)\}\r\n")
 """Data, not a status, with a literal at its end and no brace before."""
 _SIZES = {b"{%d}" % size: size for size in range(1024)}
 """Header fields are short."""
+_SHORT_SIZE = len("{1023")
+_NUMBERED = frozenset(b"* %d" % digit for digit in range(10))
+"""How a line begins that is data and no status."""
+_MOST_LINES = 500
+"""Cut at once: what comes behind them may be of another kind."""
 _DATA_LINE = re.compile(rb"\* (?!(?:OK|NO|BAD|BYE|PREAUTH)(?![^ \r]))", re.IGNORECASE)
 
 
@@ -187,6 +194,11 @@ class Framer:
             marker = data.find(b"}\r\n", position)
             if marker < 0:
                 break
+            if not self._lines and not self._tail and 0 < marker - data.rfind(b"{", position, marker) <= _SHORT_SIZE:
+                further = self._split_rows(data, position, frames)
+                if further > position:
+                    position = further
+                    continue
             last = data[position : marker + 1]
             position = marker + 3
             if self._tail or b"\r" in last:
@@ -221,6 +233,8 @@ class Framer:
                 frames.append((data[position:begin] + b")", (data[begin:end],)))
                 position = end + 3
                 continue
+            if size < len(_SIZES):
+                break
             self._lines.append(data[position : begin - 2])
             self._literals.append(data[begin:end])
             self._lines_size, self._literals_size = begin - position, size + _LITERAL_OVERHEAD
@@ -228,6 +242,38 @@ class Framer:
             if self._lines:
                 break
         return position
+
+    def _split_rows(self, data: bytes, position: int, frames: list[Frame]) -> int:
+        """Rows with short literals, many at once: cut at every CRLF, and joined again where a literal holds one. Where to go on.
+
+        That is the first row that needs another way: it is not complete, its literals are long, or it is no row.
+        """
+        lines = data[position:].split(_CRLF, _MOST_LINES)
+        rest_size = len(lines.pop())
+        if len(data) - position - rest_size + len(lines) * _LITERAL_OVERHEAD > self._row_limit:
+            return position
+        left, rest = len(lines), iter(lines)
+        sizes, join = _SIZES, _CRLF.join
+        with contextlib.suppress(KeyError, StopIteration):
+            for first in rest:
+                if first[-1:] != b"}":
+                    frames.append(first)
+                else:
+                    if first[:3] not in _NUMBERED:
+                        break
+                    line, texts, literals = first, [], []
+                    while line[-1:] == b"}":
+                        size = sizes[line[line.rfind(b"{") :]]
+                        texts.append(line)
+                        line = next(rest)
+                        while len(line) < size:
+                            line += _CRLF + next(rest)
+                        literals.append(line[:size])
+                        line = line[size:]
+                    texts.append(line)
+                    frames.append((join(texts), tuple(literals)))
+                left = length_hint(rest)
+        return len(data) - rest_size - sum(map(len, lines[len(lines) - left :])) - 2 * left
 
     def _take_rows(self, view: memoryview, count: int, frames: list[Frame]) -> int:
         """The rest of a body, and rows with bodies behind it, each copied once: from where it was received. Where to go on."""
@@ -249,48 +295,12 @@ class Framer:
         return position
 
     def _go_on(self, data: bytes, position: int, frames: list[Frame]) -> int:
-        """The lines and literals behind a literal, to the end of the response or of the data. Where to go on.
-
-        What is far from every limit is charged against all of them at once.
-        """
-        lines, literals = self._lines, self._literals
-        total = len(data)
-        room = self._row_limit - self._lines_size - self._literals_size
-        while (end := data.find(_CRLF, position)) >= 0:
-            line = data[position:end]
-            if line[-1:] != b"}":
-                if room < len(line):
-                    break
-                lines.append(line)
-                frames.append((_CRLF.join(lines), tuple(literals)))
-                self._lines, self._lines_size = [], 0
-                self._literals, self._literals_size = [], 0
-                return end + 2
-            size = _SIZES.get(line[line.rfind(b"{") :], -1)
-            if size < 0:
-                break
-            begin = end + 2
-            end = begin + size
-            room -= end - position + _LITERAL_OVERHEAD
-            if room < 0 or end > total:
-                break
-            lines.append(line)
-            literals.append(data[begin:end])
-            position = end
-        self._lines_size = sum(map(len, lines)) + 2 * len(lines)
-        self._literals_size = sum(map(len, literals)) + _LITERAL_OVERHEAD * len(literals)
-        return self._go_on_slowly(data, position, frames)
-
-    def _go_on_slowly(self, data: bytes, position: int, frames: list[Frame]) -> int:
-        """The same, with every limit by itself."""
+        """The lines and literals behind a literal, to the end of the response or of the data. Where to go on."""
         lines, literals = self._lines, self._literals
         while (end := data.find(_CRLF, position)) >= 0:
             line = data[position:end]
             position = end + 2
-            if line[-1:] != b"}":
-                self._end_response(line, frames)
-                return position
-            size = self._announced(line)
+            size = self._announced(line) if line[-1:] == b"}" else -1
             if size < 0:
                 self._end_response(line, frames)
                 return position

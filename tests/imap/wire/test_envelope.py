@@ -54,6 +54,21 @@ def test_addresses_are_read_in_every_shape(text, people):
     assert envelope.subject == b"{5"
 
 
+def test_a_field_that_repeats_the_author_has_literals_of_its_own():
+    person = '(({3}\n%s NIL "x" "y"))'
+    envelope = read(f'("d" "s" {person % "ann"} {person % "bob"} {person % "eve"} NIL NIL NIL NIL "m")')
+    assert [field[0].name for field in (envelope.from_, envelope.sender, envelope.reply_to)] == [b"ann", b"bob", b"eve"]
+
+
+@pytest.mark.parametrize("sender", ["NIL", f"({PERSON})", f"({PERSON}{PERSON})", f'({PERSON}("x" NIL "y" "z"))'])
+def test_a_sender_that_begins_like_the_author_is_read_to_its_end(sender):
+    for author in ("NIL", f"({PERSON})"):
+        envelope = read(f'("d" "s" {author} {sender} {author} NIL NIL NIL NIL "m")')
+        assert envelope.from_ == envelope.reply_to == ((ANN,) if author != "NIL" else ())
+        assert len(envelope.sender) == sender.count(" NIL ")
+        assert envelope.message_id == b"m"
+
+
 def test_strings_are_raw():
     envelope = read('("a\\\\b" "=?UTF-8?Q?caf=C3=A9?=" NIL NIL NIL NIL NIL NIL {3}\n"\n NIL)')
     assert envelope.date == b"a\\b"

@@ -376,6 +376,10 @@ LINES = [
     b"* 1 FETCH (X {3}\r\n)\r\n)\r\n",
     b"* 1 FETCH (" + b"X" * 1100 + b" {3}\r\nabc)\r\n",
     b'* LIST () "/" {3}\r\nabc\r\n',
+    b"* 1 FETCH (X {10}\r\nab {3}\r\n* Y {4}\r\n\r\n\r\n)\r\n",
+    b"* 1 FETCH (X {3}\r\nab\r)\r\n",
+    b"* 1 FETCH (X {2}\r\n\n\r\r\n",
+    b"* 1 FETCH (X {2}\r\n{}\r\n",
 ]
 
 
@@ -399,6 +403,15 @@ def test_rows_of_every_shape_are_framed_alike_however_they_are_cut_and_near_ever
             assert [frame for piece in pieces for frame in piece] == frames
             assert str(framer.error) == str(whole.error)
             assert framer.pending == whole.pending
+
+
+def test_rows_with_short_literals_are_framed_alike_however_many_come_at_once():
+    row = b"* 1 FETCH (X {3}\r\nabc Y {4}\r\n{1}\r)\r\n"
+    frame = (b"* 1 FETCH (X {3}\r\n Y {4}\r\n)", (b"abc", b"{1}\r"))
+    for between in (b"", b"* 2 EXISTS\r\n", b"* OK {3}\r\n", b"* 1 FETCH (BODY[] {2000}\r\n" + b"x\r\n." * 500 + b" UID 7)\r\n"):
+        frames = Framer(Limits()).feed((row + between) * 700 + row[:-1])
+        assert frames[:: 1 + bool(between)] == [frame] * 700
+        assert len(set(map(str, frames[1::2]))) == 1
 
 
 @pytest.mark.parametrize("seed", range(12))
