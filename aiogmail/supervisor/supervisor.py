@@ -105,6 +105,7 @@ class Supervisor(Generic[S]):
         self._change: asyncio.Future[None] | None = None
         self._attention: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._closes_at = math.inf
         self._running: Counter[int] = Counter()
         self._sessions = 0
 
@@ -186,13 +187,14 @@ class Supervisor(Generic[S]):
                 deadline = deadline or loop.time() + self._timeouts.recover
                 if not decision.again or loop.time() + decision.delay > deadline:
                     raise
+                failed = error
                 self._tell(events.Replayed, str(error), effect=effect.value)
             if superseded:
                 deadline = None
             else:
                 replays += 1
             if decision.delay:
-                await self._sleep_while_running(decision.delay)
+                await self._pause(decision.delay, failed)
 
     async def _run_on(self, session: S, work: Callable[[S], Awaitable[T]]) -> T:
         self._running[id(session)] += 1
@@ -207,11 +209,21 @@ class Supervisor(Generic[S]):
             self._useful = True
         return result
 
-    async def _sleep_while_running(self, seconds: float) -> None:
-        """Work that waits to be run again counts as running: closing within a timeout lets it end."""
+    async def _pause(self, seconds: float, failed: GmailError) -> None:
+        """Wait until work that failed may be run again. It counts as running: closing within a timeout lets it end, if the pause ends first.
+
+        Raises:
+            StateError: it is closed before that; ``outcome`` and ``stage`` are those of ``failed``.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         self._running[0] += 1
         try:
-            await asyncio.sleep(seconds)
+            while (left := until - loop.time()) > 0:
+                if until > self._closes_at:
+                    words = f"{self._name} was closed while this waited to be tried again"
+                    raise StateError(words, outcome=failed.outcome, stage=failed.stage) from failed
+                await self._wait_for_change(left)
         finally:
             self._running[0] -= 1
             self._notify()
@@ -224,7 +236,10 @@ class Supervisor(Generic[S]):
         if self._ended is not None:
             await asyncio.wait([self._ended])
             return
-        ended = self._ended = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        ended = self._ended = loop.create_future()
+        self._closes_at = loop.time() + (timeout or 0.0)
+        self._notify()
         try:
             await self._close(timeout)
         finally:

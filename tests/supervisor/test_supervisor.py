@@ -363,6 +363,51 @@ def test_closing_does_not_wait_longer_than_its_timeout():
     run(main())
 
 
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_closing_ends_a_pause_that_the_server_asked_for(timeout):
+    """Also when running work has time to end: that pause would be longer."""
+
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+        loop = asyncio.get_running_loop()
+
+        async def work(session):
+            raise errors.Throttled("421 too fast", retry_after=60.0, outcome=Outcome.NOT_APPLIED, stage="MAIL")
+
+        task = asyncio.create_task(keeper.run(work, Effect.VERIFIABLE))
+        await asyncio.sleep(0.01)
+        began = loop.time()
+        await keeper.aclose(timeout)
+        with pytest.raises(errors.StateError, match="closed while this waited") as caught:
+            await task
+        assert loop.time() - began < 1.0
+        assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "MAIL")
+        assert isinstance(caught.value.__cause__, errors.Throttled)
+
+    run(main())
+
+
+def test_closing_lets_a_pause_end_that_is_over_within_its_timeout():
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+        tries = []
+
+        async def work(session):
+            tries.append(session)
+            if len(tries) == 1:
+                raise errors.Throttled("later", retry_after=0.05)
+            return "done"
+
+        task = asyncio.create_task(keeper.run(work, Effect.PURE))
+        await asyncio.sleep(0.01)
+        await keeper.aclose(timeout=5.0)
+        assert await task == "done"
+
+    run(main())
+
+
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
     monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
 
