@@ -39,6 +39,7 @@ __all__ = ["Accepted", "Envelope", "Manners", "Turns", "transact"]
 
 _AT_ONCE = 64 * 1024
 _BAD_SEQUENCE = 503
+_GO_AHEAD = 354
 
 
 @dataclass(slots=True)
@@ -201,6 +202,9 @@ class _Transaction:
         replies = await self._envelope()
         if replies[0].code == _BAD_SEQUENCE and before is not None and _was_refused(before):
             # A message refused at its end may leave its envelope open (RFC 3030 section 2).
+            if any(reply.code == _GO_AHEAD for reply in replies):
+                # It waits for a body now, for the other's recipients: a RSET would be the beginning of that.
+                raise self._misled(f"a message was refused, and its envelope is still open: {replies[0]}")
             await self._one(b"RSET\r\n", "RSET")
             replies = await self._envelope()
         self._judge(replies)
@@ -250,27 +254,31 @@ class _Transaction:
         name, taken, recipients = self._connection.name, self._connection.taken, self._letter.recipients
         data = replies[len(recipients) + 1] if len(replies) > len(recipients) + 1 else None
         # A 354 asks for a body, whatever was said before it; without one the connection is of no use.
-        self._in_body = data is not None and data.code == 354
+        self._in_body = data is not None and data.code == _GO_AHEAD
         for number, reply in enumerate(replies):
-            is_strange = reply.code // 100 == 3 if number <= len(recipients) else reply.is_positive and reply.code != 354
+            is_strange = reply.code // 100 == 3 if number <= len(recipients) else reply.is_positive and reply.code != _GO_AHEAD
             if is_strange:
-                misled = ProtocolError(f"{name}: no answer to what was asked: {reply}")
-                self._connection.fail(misled)
-                raise misled
+                raise self._misled(f"no answer to what was asked: {reply}")
         if replies[0].code // 100 != 2:
             raise reply_error(name, "MAIL", replies[0], taken=taken)
         answers = replies[1 : len(recipients) + 1]
-        for recipient, reply in zip(recipients, answers, strict=False):
+        if replies[-1].code == CLOSING:  # it is about none of them
+            raise reply_error(name, "RCPT" if data is None else "DATA", replies[-1], taken=taken)
+        for recipient, reply in zip(recipients, answers, strict=True):
             if reply.code // 100 == 2:
                 self._told.accepted.append(recipient)
             else:
                 self._told.refused[recipient] = (" ".join(word for word in (str(reply.code), reply.enhanced) if word), reply.text)
-        if len(answers) < len(recipients):  # 421: it hung up among them
-            raise reply_error(name, "RCPT", replies[-1], taken=taken)
         if not self._told.accepted:
             raise self._nobody(answers[0])
-        if data is not None and data.code != 354:
+        if data is not None and data.code != _GO_AHEAD:
             raise reply_error(name, "DATA", data, taken=taken)
+
+    def _misled(self, words: str) -> ProtocolError:
+        """The error for a server that is not where we are; the connection ends with it."""
+        error = ProtocolError(f"{self._connection.name}: {words}")
+        self._connection.fail(error)
+        return error
 
     def _nobody(self, reply: Reply) -> GmailError:
         error = reply_error(self._connection.name, "RCPT", reply)
