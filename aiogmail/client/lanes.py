@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aiogmail.errors import CommandError, GmailError, StateError, Throttled
-from aiogmail.ports import Effect, Keeper
+from aiogmail.ports import Effect, Keeper, Outcome
 from aiogmail.smtp import SmtpSession
 from aiogmail.supervisor.policy import may_reopen
 
@@ -20,6 +20,7 @@ DEPTH = 2
 _IDLE = 240.0
 """Gmail ends a connection that is silent for some minutes: it is left before that."""
 _REST = 10.0
+_CLOSED = "closed: nothing is sent any more"
 
 
 class _Lane:
@@ -51,6 +52,8 @@ class Lanes:
         self._lanes = [_Lane() for _ in range(size)]
         self._room = asyncio.Semaphore(size * DEPTH)
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
+        self._closes_at = 0.0
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -80,6 +83,10 @@ class Lanes:
     async def aclose(self, timeout: float | None = None) -> None:
         """Close every connection; running work gets ``timeout`` seconds to end."""
         self._closed = True
+        self._closes_at = asyncio.get_running_loop().time() + (timeout or 0.0)
+        if self._closing is not None:
+            self._closing.set_result(None)
+            self._closing = None
         keepers = [keeper for lane in self._lanes for keeper in (lane.keeper, lane.opening) if keeper is not None]
         for lane in self._lanes:
             lane.keeper = None
@@ -89,12 +96,32 @@ class Lanes:
 
     async def _paced(self, session: SmtpSession, work: Callable[[SmtpSession], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._not_before - loop.time()))
+        while (left := self._not_before - loop.time()) > 0:
+            await self._pause(left, begun=True)
         try:
             return await work(session)
         except Throttled as error:
             self._not_before = max(self._not_before, loop.time() + (error.retry_after or 0.0))
             raise
+
+    async def _pause(self, seconds: float, *, begun: bool) -> None:
+        """Wait, until closing ends it.
+
+        Args:
+            seconds: for how long.
+            begun: it is for a connection that there is: what runs has its time to end, if the pause is over by then.
+
+        Raises:
+            StateError: closed before that.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0:
+            if self._closed and not (begun and until <= self._closes_at):
+                raise StateError(_CLOSED, outcome=Outcome.NOT_APPLIED, stage="connect")
+            if self._closing is None:
+                self._closing = loop.create_future()
+            await asyncio.wait([self._closing], timeout=left)
 
     async def _take(self) -> tuple[_Lane, Keeper[SmtpSession]]:
         """A lane with an open connection, loaded by one more.
@@ -120,7 +147,7 @@ class Lanes:
                     raise
                 lane.rest_until = loop.time() + pause
                 if not others:
-                    await asyncio.sleep(pause)
+                    await self._pause(pause, begun=False)
             except BaseException:
                 self._give_back(lane)
                 raise
@@ -128,7 +155,7 @@ class Lanes:
     async def _ready(self, lane: _Lane) -> Keeper[SmtpSession]:
         async with lane.lock:
             if self._closed:
-                raise StateError("closed: nothing is sent any more")
+                raise StateError(_CLOSED)
             if lane.keeper is None:
                 keeper = lane.opening = self._make()
                 try:

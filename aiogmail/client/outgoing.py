@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from email.message import Message
 
+from aiogmail.errors import StateError
 from aiogmail.ports import Outcome
 from aiogmail.smtp import SendResult
 
@@ -24,6 +25,14 @@ class Outgoing:
             StateError: the account is not open.
         """
         raise NotImplementedError
+
+    def _to_send(self) -> Sender:
+        """What sends; where it is not open nothing was sent, and the error says so as any other."""
+        try:
+            return self._outgoing()
+        except StateError as error:
+            error.outcome, error.stage = Outcome.NOT_APPLIED, "connect"
+            raise
 
     async def send(
         self,
@@ -63,7 +72,7 @@ class Outgoing:
 
         Every error carries ``outcome`` and ``stage``. Cancelled before the message's last octet it was not sent; behind that nobody knows.
         """
-        return await self._outgoing().send(message, Options(recipients, sender, split, settle_timeout, on_unknown))
+        return await self._to_send().send(message, Options(recipients, sender, split, settle_timeout, on_unknown))
 
     def send_many(
         self,

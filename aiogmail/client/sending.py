@@ -84,16 +84,23 @@ class Sender:
         self._streams: set[SendStream] = set()
         self._envelopes: dict[str, tuple[float, set[frozenset[str]]]] = {}
         self._closed = False
+        self._under_way = 0
+        self._quiet: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
         """Open the first connection."""
         await self._lanes.open()
 
     async def aclose(self, timeout: float | None = None) -> None:
-        """Close everything; what is being sent gets ``timeout`` seconds to end."""
+        """Close everything; what is being sent, or looked up, gets ``timeout`` seconds to end."""
         self._closed = True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (timeout or 0.0)
         try:
             await self._lanes.aclose(timeout)
+            if self._under_way and until > loop.time():
+                self._quiet = loop.create_future()  # a message whose reply was lost is being looked for
+                await asyncio.wait([self._quiet], timeout=until - loop.time())
         finally:
             await self._settler.aclose()
             for stream in list(self._streams):
@@ -101,6 +108,7 @@ class Sender:
 
     async def send(self, message: object, options: Options) -> SendResult:
         """See :meth:`aiogmail.Gmail.send`."""
+        self._under_way += 1
         try:
             self._check_open()
             letter = await self._prepare(message, options)
@@ -113,6 +121,10 @@ class Sender:
                 error.outcome = Outcome.NOT_APPLIED
                 error.stage = error.stage or ("message" if isinstance(error, ConfigurationError) else "connect")
             raise
+        finally:
+            self._under_way -= 1
+            if self._quiet is not None and not self._under_way and not self._quiet.done():
+                self._quiet.set_result(None)
 
     def send_many(
         self, messages: Iterable[Any] | AsyncIterable[Any], options: Options, *, ordered: bool, concurrency: int | None
@@ -214,6 +226,7 @@ class Sender:
         accepted: list[str] = []
         refused: dict[str, tuple[str, str]] = {}
         first: SendResult | None = None
+        resent = 0
         for start in range(0, len(letter.recipients), MAX_RECIPIENTS):
             part = letter.to(letter.recipients[start : start + MAX_RECIPIENTS])
             try:
@@ -234,6 +247,7 @@ class Sender:
                 refused.update(dict.fromkeys(part.recipients, (status, str(error))))
                 continue
             first = first or result
+            resent = max(resent, result.resent)
             accepted += result.accepted
             refused.update(result.refused)
         assert first is not None
@@ -244,7 +258,7 @@ class Sender:
             MappingProxyType(refused),
             first.confirmed_by,
             first.queue_id,
-            first.resent,
+            resent,
             letter.defects,
         )
 

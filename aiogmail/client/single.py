@@ -11,6 +11,7 @@ from aiogmail.errors import StateError
 from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.ports import Outcome
 from aiogmail.settings import Settings
 from aiogmail.smtp import Manners, SendResult, SmtpSession
 from aiogmail.supervisor import Supervisor
@@ -213,7 +214,8 @@ class SmtpClient:
             OutcomeUnknown: the reply was lost.
         """
         if self._sender is None:
-            raise StateError(f"{self.address}: not open; use it in 'async with SmtpClient(…) as client'")
+            words = f"{self.address}: not open; use it in 'async with SmtpClient(…) as client'"
+            raise StateError(words, outcome=Outcome.NOT_APPLIED, stage="connect")
         return await self._sender.send(message, Options(recipients, sender, split, 0.0, on_unknown))
 
     def __repr__(self) -> str:

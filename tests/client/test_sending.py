@@ -530,6 +530,9 @@ def test_an_account_that_is_not_open_sends_nothing():
             for call in (lambda: gmail.send(mail()), lambda: gmail.resolve("<a@b>")):
                 with pytest.raises(StateError, match="closed"):
                     await call()
+            with pytest.raises(StateError) as caught:
+                await gmail.send(mail())
+            assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
             with pytest.raises(StateError):
                 gmail.send_many([])
             with pytest.raises(StateError):
@@ -601,8 +604,9 @@ def test_a_client_of_its_own_in_the_wrong_state():
         async with GmailEmulator(behaviour=Behaviour(login_rate=0)) as server:
             me = server.add_account(ME)
             client = SmtpClient(ME, me.credentials(), settings=server.settings)
-            with pytest.raises(StateError, match="not open"):
+            with pytest.raises(StateError, match="not open") as caught:
                 await client.send(mail())
+            assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
             with pytest.raises(Throttled):
                 await client.__aenter__()
             with pytest.raises(StateError, match="already opened"):
