@@ -239,7 +239,7 @@ class Gmail(Listing, Outgoing):
         if self._sender is None:
             settings = self.settings
             lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
-            settler = SentSettler(self._keep)
+            settler = SentSettler(self._keep, self._pool)
             self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
         return self._sender
 

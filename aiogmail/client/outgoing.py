@@ -52,6 +52,9 @@ class Outgoing:
         ``on_unknown="resend"`` the message is then given to the server again, with the same Message-ID: it is sent at least once, and Gmail
         shows its users one copy where others may see two.
 
+        A Message-ID of your own should be this message's alone (RFC 5322 section 3.6.4): what is looked up goes by it. A copy from before
+        does not count; where no IMAP connection is open when the message is sent, one of the last five minutes may.
+
         Args:
             message: an ``EmailMessage``, an ``email.message.Message``, or its octets; a large one is best given as ``bytes``. It is not
                 changed: Bcc is taken out, Date and Message-ID put in where they are missing, on the way.

@@ -18,7 +18,7 @@ from aiogmail.smtp.models import compose, flatten, flattened_size, message_id_of
 
 from .lanes import DEPTH, Lanes
 from .outbox import SendStream
-from .sent import Lost, Verdict
+from .sent import Lost, Marks, Verdict, marks_of
 
 __all__ = ["OnUnknown", "Sender"]
 
@@ -35,6 +35,8 @@ _REMEMBERED = 900.0
 
 
 class _Settler(Protocol):
+    def note(self, *, afresh: bool) -> asyncio.Task[Marks] | None: ...
+
     async def settle(self, operation: Lost, timeout: float) -> Verdict: ...
 
     async def aclose(self) -> None: ...
@@ -179,10 +181,12 @@ class Sender:
         envelope = Envelope()
         lost: GmailError | None = None
         verdict = Verdict(Outcome.UNKNOWN)
+        known = letter.message_id in self._envelopes
         self._remember(letter)
+        noting = None if letter.own_id else self._settler.note(afresh=known)
 
         async def work(session: SmtpSession) -> Accepted:
-            return await session.send(letter, envelope)
+            return await session.send(letter, envelope, noting)
 
         for resent in range(_MAX_RESENDS + 1):
             try:
@@ -195,7 +199,7 @@ class Sender:
                     raise _unknown(letter, lost, verdict, again=error) from error
                 lost = error
                 alone = knowable and self._is_alone(letter)
-                verdict = await self._settler.settle(Lost(letter.message_id, began, alone), options.settle_timeout)
+                verdict = await self._settler.settle(Lost(letter.message_id, began, alone, marks_of(noting)), options.settle_timeout)
                 if verdict.outcome is Outcome.APPLIED and self._is_alone(letter):
                     return _result(letter, envelope, confirmed_by="lookup", resent=resent)
                 if options.on_unknown == "raise" or resent == _MAX_RESENDS:
@@ -260,6 +264,7 @@ class Sender:
             first.queue_id,
             resent,
             letter.defects,
+            letter.lookup,
         )
 
     def _check_open(self) -> None:
@@ -272,13 +277,16 @@ def _result(
 ) -> SendResult:
     refused: Mapping[str, tuple[str, str]] = MappingProxyType(dict(envelope.refused))
     status: Literal["sent", "partial"] = "partial" if refused else "sent"
-    return SendResult(status, letter.message_id, tuple(envelope.accepted), refused, confirmed_by, queue_id, resent, letter.defects)
+    return SendResult(
+        status, letter.message_id, tuple(envelope.accepted), refused, confirmed_by, queue_id, resent, letter.defects, letter.lookup
+    )
 
 
 def _unknown(letter: Letter, error: GmailError, verdict: Verdict, again: GmailError | None = None) -> OutcomeUnknown:
+    weak = {} if letter.findable else {"message_id": "weak: Gmail's search may miss it, or Gmail replaces it"}
     return OutcomeUnknown(
         f"{letter.message_id}: handed over, and the reply was lost ({error}); it may have been sent. Gmail.resolve('{letter.message_id}') "
         "answers later whether it was; on_unknown='resend' sends it again, at least once, with the same Message-ID",
         stage="reply",
-        evidence={"lost": str(error), **verdict.evidence, **({} if again is None else {"again": str(again)})},
+        evidence={**weak, "lost": str(error), **verdict.evidence, **({} if again is None else {"again": str(again)})},
     )

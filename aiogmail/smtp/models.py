@@ -50,6 +50,8 @@ class SendResult:
         resent: how often it was given to the server again after an outcome that could not be found out
             (``on_unknown="resend"``); if it is not 0 the recipients may have it so many times more.
         defects: what is unusual about it, as sentences: Gmail may rewrite From or the Message-ID.
+        lookup: how well a copy of it can be looked up by its Message-ID, now and by ``Gmail.resolve``: ``"weak"`` for a caller's own with
+            characters that Gmail's search is known to miss, or that Gmail replaces: then only the newest headers in Sent tell of it.
     """
 
     status: Literal["sent", "partial"]
@@ -60,6 +62,7 @@ class SendResult:
     queue_id: str = ""
     resent: int = 0
     defects: tuple[str, ...] = ()
+    lookup: Literal["full", "weak"] = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,11 @@ class Letter:
     def needs_utf8(self) -> bool:
         """Whether it can only be sent by SMTPUTF8 (RFC 6531)."""
         return self.header_utf8 or not all(is_ascii_path(path) for path in (self.sender, *self.recipients))
+
+    @property
+    def lookup(self) -> Literal["full", "weak"]:
+        """See :class:`SendResult`."""
+        return "full" if self.findable else "weak"
 
     def to(self, recipients: tuple[str, ...]) -> Letter:
         """The same message for others."""

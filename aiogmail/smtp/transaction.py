@@ -16,6 +16,7 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiogmail.errors import (
     ConfigurationError,
@@ -33,9 +34,10 @@ from aiogmail.ports import Outcome
 from .connection import Exchange, SmtpConnection
 from .failures import CLOSING, farewell, reply_error
 from .models import Letter
+from .turns import Manners, Turns
 from .wire import Reply, command
 
-__all__ = ["Accepted", "Envelope", "Manners", "Turns", "transact"]
+__all__ = ["Accepted", "Envelope", "transact"]
 
 _AT_ONCE = 64 * 1024
 _BAD_SEQUENCE = 503
@@ -63,51 +65,17 @@ class Accepted:
     envelope: Envelope
 
 
-class Turns:
-    """Whose envelope is next on a connection.
-
-    Attributes:
-        lock: held from a message's first command until its last octet was handed over.
-        last: where the reply to the message before will come.
-        reset: where the reply to a RSET will come, which a refused message has left behind.
-        overlap: whether an envelope may follow the end of the message before it at once.
-        followed: the message behind whose end an envelope was written before its reply came.
-    """
-
-    def __init__(self) -> None:
-        self.overlap = True
-        self.followed: Exchange | None = None
-        self.lock = asyncio.Lock()
-        self.last: Exchange | None = None
-        self.reset: Exchange | None = None
-
-
-class Manners:
-    """What is known of a server: whether it bears an envelope behind the end of a message. A loss there is held against it only until it did."""
-
-    def __init__(self) -> None:
-        self._proven = False
-        self._refused = False
-
-    @property
-    def may_overlap(self) -> bool:
-        """Whether it is worth trying."""
-        return not self._refused
-
-    def bore(self) -> None:
-        """It answered a message that was followed."""
-        self._proven = True
-
-    def lost(self) -> None:
-        """The connection went where an answer to one was due."""
-        self._refused = self._refused or not self._proven
-
-
 async def transact(
-    connection: SmtpConnection, turns: Turns, manners: Manners, extensions: Mapping[str, str], letter: Letter, envelope: Envelope
+    connection: SmtpConnection,
+    turns: Turns,
+    manners: Manners,
+    extensions: Mapping[str, str],
+    letter: Letter,
+    envelope: Envelope,
+    ready: asyncio.Future[Any] | None = None,
 ) -> Accepted:
     """Hand a message over; see :meth:`.session.SmtpSession.send`."""
-    transaction = _Transaction(connection, extensions, letter, envelope)
+    transaction = _Transaction(connection, extensions, letter, envelope, ready)
     transaction.check()
     async with turns.lock:
         before = turns.last
@@ -160,13 +128,21 @@ class _Transaction:
         touched: whether anything of it was written.
     """
 
-    def __init__(self, connection: SmtpConnection, extensions: Mapping[str, str], letter: Letter, envelope: Envelope) -> None:
+    def __init__(
+        self,
+        connection: SmtpConnection,
+        extensions: Mapping[str, str],
+        letter: Letter,
+        envelope: Envelope,
+        ready: asyncio.Future[Any] | None,
+    ) -> None:
         self._connection = connection
         self._extensions = extensions
         self._letter = letter
         self._chunking = "CHUNKING" in extensions
         self._in_body = False
         self._told = envelope
+        self._ready = ready
         self.stage = "MAIL"
         self.touched = False
 
@@ -208,6 +184,8 @@ class _Transaction:
             await self._one(b"RSET\r\n", "RSET")
             replies = await self._envelope()
         self._judge(replies)
+        if self._ready is not None and not self._ready.done():
+            await asyncio.wait([self._ready, self._connection.closed], return_when=asyncio.FIRST_COMPLETED)
         return await self._body()
 
     async def _envelope(self) -> list[Reply]:

@@ -427,12 +427,13 @@ async def test_where_imap_is_off_nobody_can_be_asked(gmail, me, server):
     assert "IMAP" in caught.value.evidence["lookup"]
 
 
-@on_gmail(hidden=frozenset({"[Gmail]/Sent Mail"}))
-async def test_where_sent_is_hidden_from_imap_that_is_the_evidence(gmail, me, server):
+@on_gmail(hidden=frozenset({"[Gmail]/Sent Mail", "[Gmail]/All Mail"}))
+async def test_where_sent_and_all_mail_are_hidden_from_imap_that_is_the_evidence(gmail, me, server):
     server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
     with pytest.raises(OutcomeUnknown) as caught:
         await gmail.send(mail())
-    assert "special use" in caught.value.evidence["lookup"]
+    assert "special use" in caught.value.evidence["sent"]
+    assert "special use" in caught.value.evidence["all"]
 
 
 @on_gmail(hidden=frozenset({"[Gmail]/All Mail"}), sent_copy=False)
