@@ -100,6 +100,7 @@ class Supervisor(Generic[S]):
         self._error: GmailError | None = None
         self._task: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._opener: asyncio.Task[S] | None = None
         self._superseded: S | None = None
         self._superseded_id = 0
         self._change: asyncio.Future[None] | None = None
@@ -134,12 +135,13 @@ class Supervisor(Generic[S]):
 
         Raises:
             GmailError: what the last try failed with.
+            StateError: it was closed meanwhile.
 
         Cancelled, it leaves nothing open.
         """
         self._move(Happening.OPEN)
         try:
-            session = await self._first_session()
+            session = await self._first()
         except BaseException as error:
             self._error = error if isinstance(error, GmailError) else StateError(f"{self._name}: its opening was cancelled")
             if self._state is State.CONNECTING:
@@ -147,6 +149,22 @@ class Supervisor(Generic[S]):
             raise
         self._connected(session)
         self._start()
+
+    async def _first(self) -> S:
+        """The first session, opened in a task of its own, which closing cancels: whoever waits for it hears of that at once."""
+        opener = self._opener = asyncio.create_task(self._first_session(), name=f"aiogmail supervisor of {self._name}: open")
+        try:
+            await asyncio.wait([opener])
+        except BaseException:
+            opener.cancel()
+            await asyncio.wait([opener])
+            _drop(opener)
+            raise
+        finally:
+            self._opener = None
+        if opener.cancelled():
+            raise StateError(f"{self._name} was closed while it was being opened")
+        return opener.result()
 
     async def _first_session(self) -> S:
         try:
@@ -253,7 +271,7 @@ class Supervisor(Generic[S]):
             self._move(Happening.CLOSE)
             self._notify()
             sessions = [one for one in (self._session, self._superseded) if one is not None]
-            tasks = [task for task in (self._task, self._leaving) if task is not None]
+            tasks: list[asyncio.Task[Any]] = [task for task in (self._task, self._leaving, self._opener) if task is not None]
             self._session = self._superseded = self._task = None
             try:
                 for task in tasks:

@@ -672,9 +672,11 @@ async def test_closing_while_a_connection_is_opened_fails_what_waits_for_it(gmai
     server.faults.add(Fault("delay", command="EHLO", protocol="smtp", seconds=5.0))
     task = asyncio.ensure_future(gmail.send(mail()))
     await asyncio.sleep(1.0)
+    began = asyncio.get_running_loop().time()
     await gmail.aclose()
     with pytest.raises(StateError) as caught:
         await task
+    assert asyncio.get_running_loop().time() - began < 0.1
     assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
     assert not me.ledger.submissions
 

@@ -408,6 +408,31 @@ def test_closing_lets_a_pause_end_that_is_over_within_its_timeout():
     run(main())
 
 
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_closing_ends_a_first_opening_that_hangs(timeout):
+    async def main():
+        given_up = []
+
+        async def hang():
+            try:
+                await asyncio.sleep(60.0)
+            except asyncio.CancelledError:
+                given_up.append(True)
+                raise
+
+        keeper = supervisor(hang)
+        task = asyncio.create_task(keeper.open())
+        await asyncio.sleep(0.01)
+        await keeper.aclose(timeout)
+        with pytest.raises(errors.StateError, match="closed while it was being opened"):
+            async with asyncio.timeout(1.0):
+                await task
+        assert given_up
+        assert keeper.state is State.CLOSED
+
+    run(main())
+
+
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
     monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
 
