@@ -14,7 +14,8 @@ from aiogmail.clock import Clock
 from aiogmail.errors import CommandError, ConfigurationError, GmailError, OutcomeUnknown, StateError
 from aiogmail.ports import Outcome
 from aiogmail.smtp import Accepted, Envelope, Letter, SendResult, SmtpSession
-from aiogmail.smtp.models import compose, flatten, flattened_size, message_id_of, queue_id_of
+from aiogmail.smtp.flatten import flatten, flattened_size
+from aiogmail.smtp.models import compose, message_id_of, queue_id_of
 
 from .lanes import DEPTH, Lanes
 from .outbox import SendStream
