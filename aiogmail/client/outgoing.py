@@ -118,5 +118,6 @@ class Outgoing:
         Raises:
             ConfigurationError: no Message-ID.
             StateError: the account is not open.
+            GmailError: Sent could not be looked into: no connection, no login, or IMAP is off.
         """
         return await self._outgoing().resolve(message_id)

@@ -85,7 +85,7 @@ class Sender:
         self._clock = clock
         self._size = size
         self._streams: set[SendStream] = set()
-        self._envelopes: dict[str, tuple[float, set[frozenset[str]]]] = {}
+        self._envelopes: dict[str, tuple[float, set[int]]] = {}
         self._closed = False
         self._under_way = 0
         self._quiet: asyncio.Future[None] | None = None
@@ -150,7 +150,10 @@ class Sender:
         """See :meth:`aiogmail.Gmail.resolve`."""
         wanted = message_id_of(message_id)
         self._check_open()
-        return (await self._settler.settle(Lost(wanted), 0.0)).outcome
+        verdict = await self._settler.settle(Lost(wanted), 0.0)
+        if verdict.error is not None:
+            raise verdict.error
+        return verdict.outcome
 
     # -- one message ---------------------------------------------------------------------------------------------------
 
@@ -215,13 +218,13 @@ class Sender:
         while self._envelopes and self._envelopes[first := next(iter(self._envelopes))][0] < now - _REMEMBERED:
             del self._envelopes[first]
         _, known = self._envelopes.pop(letter.message_id, (now, set()))
-        known.add(frozenset(letter.recipients))
+        known.add(hash(frozenset(letter.recipients)))  # a hundred addresses a message would add up
         self._envelopes[letter.message_id] = now, known
 
     def _is_alone(self, letter: Letter) -> bool:
         """Whether a copy with its Message-ID is this message: not where one with the same id went to others just now."""
         _, known = self._envelopes.get(letter.message_id, (0.0, set()))
-        return known <= {frozenset(letter.recipients)}
+        return known <= {hash(frozenset(letter.recipients))}
 
     async def _in_parts(self, letter: Letter, options: Options) -> SendResult:
         """The same message, to a hundred recipients at a time.

@@ -19,7 +19,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from aiogmail.errors import CommandError, GmailError, MailboxNotFound
+from aiogmail.errors import CommandError, GmailError, MailboxNotFound, TimedOut
 from aiogmail.imap.commands import List, Noop, UidSearch, reply_name
 from aiogmail.imap.commands.since import RowsFrom
 from aiogmail.imap.lookup import Mark, fetch_rows, note_on, pauses
@@ -27,6 +27,7 @@ from aiogmail.imap.query import Q, criteria
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.wire import Fetch
 from aiogmail.ports import Effect, Keeper, Outcome, Runner
+from aiogmail.supervisor.policy import floor_of, may_reopen
 
 __all__ = ["Lost", "Marks", "NobodyToAsk", "SentSettler", "Verdict", "marks_of"]
 
@@ -81,10 +82,17 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a lookup came to: ``APPLIED``, or ``UNKNOWN``; absence is no proof, so never ``NOT_APPLIED``."""
+    """What a lookup came to.
+
+    Attributes:
+        outcome: ``APPLIED``, or ``UNKNOWN``; absence is no proof, so never ``NOT_APPLIED``.
+        evidence: what was looked at, as short sentences by subject.
+        error: why it could not be looked up, in the end.
+    """
 
     outcome: Outcome
     evidence: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    error: GmailError | None = None
 
 
 _CLOSED = Verdict(Outcome.UNKNOWN, {"lookup": "the account was closed"})
@@ -172,15 +180,32 @@ class SentSettler:
 
     async def _settle(self, operation: Lost, timeout: float) -> Verdict:
         evidence: dict[str, str] = {}
+        error: GmailError | None = None
         found = False
         try:
             async with asyncio.timeout(timeout + _GRACE):
-                found = await self._found(operation, timeout, evidence)
-        except GmailError as error:
-            evidence["lookup"] = str(error)
+                found, error = await self._persist(operation, timeout, evidence)
         except TimeoutError:
-            evidence["lookup"] = f"not done within {timeout + _GRACE:g} s"
-        return Verdict(Outcome.APPLIED if found else Outcome.UNKNOWN, MappingProxyType(evidence))
+            error = TimedOut(f"not done within {timeout + _GRACE:g} s")
+        if error is not None:
+            evidence["lookup"] = str(error)
+        return Verdict(Outcome.APPLIED if found else Outcome.UNKNOWN, MappingProxyType(evidence), error)
+
+    async def _persist(self, operation: Lost, timeout: float, evidence: dict[str, str]) -> tuple[bool, GmailError | None]:
+        """Look, and again where IMAP cannot be asked for now: what took the reply away may be an outage. And why it could not, in the end."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        again = pauses(timeout)
+        next(again)  # which is at once
+        while True:
+            try:
+                return await self._found(operation, max(0.0, until - loop.time()), evidence), None
+            except GmailError as error:
+                left = until - loop.time()
+                if not may_reopen(error) or left <= floor_of(error):
+                    return False, error
+                log.info("%s: cannot be looked up yet: %s", operation.message_id, error)
+                await asyncio.sleep(max(min(next(again, left), left), floor_of(error)))
 
     async def _found(self, operation: Lost, timeout: float, evidence: dict[str, str]) -> bool:
         try:

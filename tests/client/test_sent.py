@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from aiogmail import Gmail, Outcome, OutcomeUnknown
+from aiogmail import AccessDenied, Disconnected, Gmail, Outcome, OutcomeUnknown
 from aiogmail.client.sent import NobodyToAsk
 from aiogmail.testing import Fault, GmailEmulator, Shape
 from tests.client.test_sending import ME, YOU, connections, mail, on_gmail
@@ -202,3 +202,62 @@ async def test_the_resends_of_every_part_are_told(gmail, me, server):
     result = await gmail.send(mail(), recipients=many, split=True, on_unknown="resend", settle_timeout=1.0)
     assert result.resent == 1
     assert [len(one.recipients) for one in me.ledger.submissions] == [100, 50, 50]
+
+
+# An outage
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("close", command="CONNECT", protocol="imap", times=6),
+        Fault("answer", command="AUTHENTICATE", protocol="imap", times=4, text="NO [UNAVAILABLE] Temporary System Problem. (Failure)"),
+        Fault("answer", command="EXAMINE", protocol="imap", times=3, text="NO [UNAVAILABLE] Temporary System Problem. (Failure)"),
+        Fault("reset", command="EXAMINE", protocol="imap", times=6),
+    ],
+    ids=["no connection", "no login", "no mailbox", "no mailbox and no connection"],
+)
+def test_an_outage_that_took_the_reply_away_is_waited_out_by_the_lookup(fault):
+    """A lookup that gives up with its first connection knows nothing of a copy that is there."""
+
+    @on_gmail()
+    async def test(gmail, me, server):
+        server.faults.add(lost(taken=True))
+        server.faults.add(fault)
+        assert (await gmail.send(mail())).confirmed_by == "lookup"
+        assert len(me.ledger.submissions) == 1
+
+    test()
+
+
+@on_gmail()
+async def test_an_outage_that_lasts_is_told_when_the_time_to_look_is_over(gmail, me, server):
+    server.faults.add(lost(taken=True))
+    server.faults.add(Fault("close", command="CONNECT", protocol="imap", times=None))
+    began = now()
+    with pytest.raises(OutcomeUnknown) as caught:
+        await gmail.send(mail(), settle_timeout=60.0)
+    assert now() - began == pytest.approx(60.0, abs=16.0)
+    assert "closed the connection" in caught.value.evidence["lookup"]
+    server.faults.clear()
+    assert await gmail.resolve(me.ledger.submissions[0].message_id) is Outcome.APPLIED
+
+
+@on_gmail(imap_enabled=False)
+async def test_what_no_time_can_help_is_not_waited_for_and_resolve_says_why(gmail, me, server):
+    server.faults.add(lost(taken=True))
+    began = now()
+    with pytest.raises(OutcomeUnknown):
+        await gmail.send(mail())
+    assert now() - began < 5.0
+    with pytest.raises(AccessDenied):
+        await gmail.resolve(OWN)
+
+
+@on_gmail()
+async def test_resolve_does_not_take_an_outage_for_an_answer(gmail, me, server):
+    await gmail.send(mail(Message_ID=OWN))
+    server.faults.add(Fault("close", command="CONNECT", protocol="imap", times=2))
+    with pytest.raises(Disconnected):
+        await gmail.resolve(OWN)
+    assert await gmail.resolve(OWN) is Outcome.APPLIED
