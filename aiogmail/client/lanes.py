@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from aiogmail.errors import CommandError, GmailError, StateError, Throttled
 from aiogmail.ports import Effect, Keeper, Outcome
@@ -23,12 +23,18 @@ _REST = 10.0
 _CLOSED = "closed: nothing is sent any more"
 
 
+class _Kept(Keeper[SmtpSession], Protocol):
+    """What keeps one session open."""
+
+    def abort(self) -> None: ...
+
+
 class _Lane:
     """One place for a connection."""
 
     def __init__(self) -> None:
-        self.keeper: Keeper[SmtpSession] | None = None
-        self.opening: Keeper[SmtpSession] | None = None
+        self.keeper: _Kept | None = None
+        self.opening: _Kept | None = None
         self.load = 0
         self.lock = asyncio.Lock()
         self.idle: asyncio.TimerHandle | None = None
@@ -44,7 +50,7 @@ class Lanes:
         recover: seconds to wait out a server that has no place for us, once it has had one.
     """
 
-    def __init__(self, make: Callable[[], Keeper[SmtpSession]], size: int, recover: float) -> None:
+    def __init__(self, make: Callable[[], _Kept], size: int, recover: float) -> None:
         self._make = make
         self._recover = recover
         self._was_open = False
@@ -94,6 +100,12 @@ class Lanes:
                 lane.idle.cancel()
         await asyncio.gather(*(keeper.aclose(timeout) for keeper in keepers), *self._leaving)
 
+    def abort(self) -> None:
+        """Drop every connection; closing takes no leave then."""
+        for lane in self._lanes:
+            if lane.keeper is not None:
+                lane.keeper.abort()
+
     async def _paced(self, session: SmtpSession, work: Callable[[SmtpSession], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
         while (left := self._not_before - loop.time()) > 0:
@@ -123,7 +135,7 @@ class Lanes:
                 self._closing = loop.create_future()
             await asyncio.wait([self._closing], timeout=left)
 
-    async def _take(self) -> tuple[_Lane, Keeper[SmtpSession]]:
+    async def _take(self) -> tuple[_Lane, _Kept]:
         """A lane with an open connection, loaded by one more.
 
         A lane that cannot be opened now (too many logins) rests, while there is another that is open; where there is none, it is
@@ -152,7 +164,7 @@ class Lanes:
                 self._give_back(lane)
                 raise
 
-    async def _ready(self, lane: _Lane) -> Keeper[SmtpSession]:
+    async def _ready(self, lane: _Lane) -> _Kept:
         async with lane.lock:
             if self._closed:
                 raise StateError(_CLOSED)

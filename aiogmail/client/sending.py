@@ -109,6 +109,10 @@ class Sender:
             for stream in list(self._streams):
                 await stream.aclose()
 
+    def abort(self) -> None:
+        """Drop the connections at once, before :meth:`aclose`."""
+        self._lanes.abort()
+
     async def send(self, message: object, options: Options) -> SendResult:
         """See :meth:`aiogmail.Gmail.send`."""
         self._under_way += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from email.message import Message
 from types import TracebackType
@@ -184,6 +185,8 @@ class SmtpClient:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, asyncio.CancelledError) and self._sender is not None:
+            self._sender.abort()  # who cancels does not want to wait for a server's goodbye
         await self.aclose()
 
     async def aclose(self, timeout: float | None = None) -> None:
