@@ -44,7 +44,7 @@ _SKEW = 300.0
 _GRACE = 15.0
 _NOTE_WITHIN = 2.0
 """Seconds that noting UIDNEXT may hold up a message at most."""
-_NOTED_FOR = 5.0
+_NOTED_FOR = 10.0
 """A note serves what is sent so soon after; another program's copy may be filed later than that anyway."""
 _BLIND_FOR = 60.0
 _Look = Callable[[ImapSession, "Lost", int], Awaitable[tuple[bool, int, bool]]]

@@ -273,6 +273,9 @@ class Supervisor(Generic[S]):
         try:
             if timeout and self.running:
                 await self._wait_for_work(timeout)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
         finally:
             self._move(Happening.CLOSE)
             self._notify()

@@ -125,6 +125,23 @@ async def test_closing_waits_for_a_lookup_no_longer_than_its_timeout(gmail, me, 
     assert 10.0 <= now() - began < 17.0  # and taking leave
 
 
+@on_gmail()
+async def test_a_closing_that_is_cancelled_drops_what_is_open_at_once(gmail, me, server):
+    """It has given a message time to end, and somebody does not want to wait for that."""
+    server.faults.add(Fault("delay", command="MESSAGE", protocol="smtp", seconds=4.0))
+    task = asyncio.ensure_future(gmail.send(mail()))
+    await asyncio.sleep(1.0)
+    began = now()
+    closing = asyncio.ensure_future(gmail.aclose(timeout=60.0))
+    await asyncio.sleep(0.1)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    with pytest.raises(OutcomeUnknown):
+        await task
+    assert now() - began < 0.2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("timeout", [None, 0.5, 30.0])
 def test_closing_at_any_turn_of_the_loop_tells_the_truth(timeout):

@@ -433,6 +433,31 @@ def test_closing_ends_a_first_opening_that_hangs(timeout):
     run(main())
 
 
+def test_a_closing_that_is_cancelled_while_work_has_its_time_takes_no_leave():
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+
+        async def work(session):
+            await asyncio.wait([session.closed])
+            raise session.closed.result()
+
+        task = asyncio.create_task(keeper.run(work, Effect.NEVER))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(keeper.aclose(60.0))
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(errors.Disconnected):
+            await task
+        assert not door.sessions[0].left
+        assert keeper.state is State.CLOSED
+
+    run(main())
+
+
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
     monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
 
