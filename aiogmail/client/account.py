@@ -90,6 +90,8 @@ class Gmail(Listing, Outgoing):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, asyncio.CancelledError) and self._sender is not None:
+            self._sender.abort()  # who cancels does not want to wait for a server's goodbye
         await self.aclose()
 
     async def aclose(self, timeout: float | None = None) -> None:
@@ -239,11 +241,11 @@ class Gmail(Listing, Outgoing):
         if self._sender is None:
             settings = self.settings
             lanes = Lanes(self._keep_smtp, settings.limits.smtp_connections, settings.timeouts.recover)
-            settler = SentSettler(self._keep)
+            settler = SentSettler(self._keep, self._pool)
             self._sender = Sender(self.address, lanes, settler, settings.clock, settings.limits.smtp_connections)
         return self._sender
 
-    def _keep_smtp(self) -> Keeper[SmtpSession]:
+    def _keep_smtp(self) -> Supervisor[SmtpSession]:
         return self._supervised("SMTP", self._smtp)
 
     async def _smtp(self) -> SmtpSession:

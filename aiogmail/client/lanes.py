@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from aiogmail.errors import CommandError, GmailError, StateError, Throttled
-from aiogmail.ports import Effect, Keeper
+from aiogmail.ports import Effect, Keeper, Outcome
 from aiogmail.smtp import SmtpSession
 from aiogmail.supervisor.policy import may_reopen
 
@@ -20,14 +20,21 @@ DEPTH = 2
 _IDLE = 240.0
 """Gmail ends a connection that is silent for some minutes: it is left before that."""
 _REST = 10.0
+_CLOSED = "closed: nothing is sent any more"
+
+
+class _Kept(Keeper[SmtpSession], Protocol):
+    """What keeps one session open."""
+
+    def abort(self) -> None: ...
 
 
 class _Lane:
     """One place for a connection."""
 
     def __init__(self) -> None:
-        self.keeper: Keeper[SmtpSession] | None = None
-        self.opening: Keeper[SmtpSession] | None = None
+        self.keeper: _Kept | None = None
+        self.opening: _Kept | None = None
         self.load = 0
         self.lock = asyncio.Lock()
         self.idle: asyncio.TimerHandle | None = None
@@ -43,7 +50,7 @@ class Lanes:
         recover: seconds to wait out a server that has no place for us, once it has had one.
     """
 
-    def __init__(self, make: Callable[[], Keeper[SmtpSession]], size: int, recover: float) -> None:
+    def __init__(self, make: Callable[[], _Kept], size: int, recover: float) -> None:
         self._make = make
         self._recover = recover
         self._was_open = False
@@ -51,6 +58,8 @@ class Lanes:
         self._lanes = [_Lane() for _ in range(size)]
         self._room = asyncio.Semaphore(size * DEPTH)
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
+        self._closes_at = 0.0
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -80,6 +89,10 @@ class Lanes:
     async def aclose(self, timeout: float | None = None) -> None:
         """Close every connection; running work gets ``timeout`` seconds to end."""
         self._closed = True
+        self._closes_at = asyncio.get_running_loop().time() + (timeout or 0.0)
+        if self._closing is not None:
+            self._closing.set_result(None)
+            self._closing = None
         keepers = [keeper for lane in self._lanes for keeper in (lane.keeper, lane.opening) if keeper is not None]
         for lane in self._lanes:
             lane.keeper = None
@@ -87,16 +100,42 @@ class Lanes:
                 lane.idle.cancel()
         await asyncio.gather(*(keeper.aclose(timeout) for keeper in keepers), *self._leaving)
 
+    def abort(self) -> None:
+        """Drop every connection; closing takes no leave then."""
+        for lane in self._lanes:
+            if lane.keeper is not None:
+                lane.keeper.abort()
+
     async def _paced(self, session: SmtpSession, work: Callable[[SmtpSession], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._not_before - loop.time()))
+        while (left := self._not_before - loop.time()) > 0:
+            await self._pause(left, begun=True)
         try:
             return await work(session)
         except Throttled as error:
             self._not_before = max(self._not_before, loop.time() + (error.retry_after or 0.0))
             raise
 
-    async def _take(self) -> tuple[_Lane, Keeper[SmtpSession]]:
+    async def _pause(self, seconds: float, *, begun: bool) -> None:
+        """Wait, until closing ends it.
+
+        Args:
+            seconds: for how long.
+            begun: it is for a connection that there is: what runs has its time to end, if the pause is over by then.
+
+        Raises:
+            StateError: closed before that.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0:
+            if self._closed and not (begun and until <= self._closes_at):
+                raise StateError(_CLOSED, outcome=Outcome.NOT_APPLIED, stage="connect")
+            if self._closing is None:
+                self._closing = loop.create_future()
+            await asyncio.wait([self._closing], timeout=left)
+
+    async def _take(self) -> tuple[_Lane, _Kept]:
         """A lane with an open connection, loaded by one more.
 
         A lane that cannot be opened now (too many logins) rests, while there is another that is open; where there is none, it is
@@ -120,15 +159,15 @@ class Lanes:
                     raise
                 lane.rest_until = loop.time() + pause
                 if not others:
-                    await asyncio.sleep(pause)
+                    await self._pause(pause, begun=False)
             except BaseException:
                 self._give_back(lane)
                 raise
 
-    async def _ready(self, lane: _Lane) -> Keeper[SmtpSession]:
+    async def _ready(self, lane: _Lane) -> _Kept:
         async with lane.lock:
             if self._closed:
-                raise StateError("closed: nothing is sent any more")
+                raise StateError(_CLOSED)
             if lane.keeper is None:
                 keeper = lane.opening = self._make()
                 try:

@@ -75,6 +75,7 @@ class SendStream:
         self._begun = 0
         self._done = 0
         self._hopeless: GmailError | None = None
+        self._broken: Exception | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -84,6 +85,7 @@ class SendStream:
 
         Raises:
             StopAsyncIteration: all have been reported.
+            Exception: what the messages' source raised, once those that were begun have been reported.
 
         Cancelled, it can be called again; nothing is lost.
         """
@@ -97,6 +99,9 @@ class SendStream:
                 waits.append(self._pulling)
             if not waits:
                 self._ended(self)
+                if self._broken is not None:
+                    broken, self._broken = self._broken, None
+                    raise broken
                 raise StopAsyncIteration
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
 
@@ -132,19 +137,27 @@ class SendStream:
     def _fill(self) -> None:
         """Begin as many as there is room for."""
         while self._source is not None and len(self._tasks) < self._concurrency:
-            if isinstance(self._source, AsyncIterator):
-                if self._pulling is None:
-                    self._pulling = asyncio.get_running_loop().create_task(_pull(self._source), name="aiogmail: next message")
-                if not self._pulling.done():
-                    return
-                pulling, self._pulling = self._pulling, None
-                item = pulling.result()
-            else:
-                item = next(self._source, _END)
+            try:
+                item = self._next(self._source)
+            except Exception as error:  # noqa: BLE001  # it is the caller's own, and is raised when its turn comes
+                self._broken, item = error, _END
+            if item is _PENDING:
+                return
             if item is _END:
                 self._source = None
                 return
             self._begin(item)
+
+    def _next(self, source: Iterator[Any] | AsyncIterator[Any]) -> Any:
+        """The next message, ``_END``, or ``_PENDING`` while it is waited for."""
+        if not isinstance(source, AsyncIterator):
+            return next(source, _END)
+        if self._pulling is None:
+            self._pulling = asyncio.get_running_loop().create_task(_pull(source), name="aiogmail: next message")
+        if not self._pulling.done():
+            return _PENDING
+        pulling, self._pulling = self._pulling, None
+        return pulling.result()
 
     def _begin(self, message: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._attempt(message), name=f"aiogmail: message {self._begun}")
@@ -177,7 +190,7 @@ class SendStream:
         return SendReport(index, None, error, self._done, self._total)
 
 
-_END = object()
+_END, _PENDING = object(), object()
 
 
 async def _pull(source: AsyncIterator[Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from email.message import Message
 
+from aiogmail.errors import StateError
 from aiogmail.ports import Outcome
 from aiogmail.smtp import SendResult
 
@@ -25,6 +26,14 @@ class Outgoing:
         """
         raise NotImplementedError
 
+    def _to_send(self) -> Sender:
+        """What sends; where it is not open nothing was sent, and the error says so as any other."""
+        try:
+            return self._outgoing()
+        except StateError as error:
+            error.outcome, error.stage = Outcome.NOT_APPLIED, "connect"
+            raise
+
     async def send(
         self,
         message: Message | bytes,
@@ -42,6 +51,9 @@ class Outgoing:
         ``confirmed_by="lookup"``; without one :class:`~aiogmail.OutcomeUnknown` says so truthfully, and nothing was sent twice. With
         ``on_unknown="resend"`` the message is then given to the server again, with the same Message-ID: it is sent at least once, and Gmail
         shows its users one copy where others may see two.
+
+        A Message-ID of your own should be this message's alone (RFC 5322 section 3.6.4): what is looked up goes by it. A copy from before
+        does not count; where no IMAP connection is open when the message is sent, one of the last five minutes may.
 
         Args:
             message: an ``EmailMessage``, an ``email.message.Message``, or its octets; a large one is best given as ``bytes``. It is not
@@ -63,7 +75,7 @@ class Outgoing:
 
         Every error carries ``outcome`` and ``stage``. Cancelled before the message's last octet it was not sent; behind that nobody knows.
         """
-        return await self._outgoing().send(message, Options(recipients, sender, split, settle_timeout, on_unknown))
+        return await self._to_send().send(message, Options(recipients, sender, split, settle_timeout, on_unknown))
 
     def send_many(
         self,
@@ -106,5 +118,6 @@ class Outgoing:
         Raises:
             ConfigurationError: no Message-ID.
             StateError: the account is not open.
+            GmailError: Sent could not be looked into: no connection, no login, or IMAP is off.
         """
         return await self._outgoing().resolve(message_id)

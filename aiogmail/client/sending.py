@@ -14,11 +14,12 @@ from aiogmail.clock import Clock
 from aiogmail.errors import CommandError, ConfigurationError, GmailError, OutcomeUnknown, StateError
 from aiogmail.ports import Outcome
 from aiogmail.smtp import Accepted, Envelope, Letter, SendResult, SmtpSession
-from aiogmail.smtp.models import compose, flatten, flattened_size, message_id_of, queue_id_of
+from aiogmail.smtp.flatten import flatten, flattened_size
+from aiogmail.smtp.models import compose, message_id_of, queue_id_of
 
 from .lanes import DEPTH, Lanes
 from .outbox import SendStream
-from .sent import Lost, Verdict
+from .sent import Lost, Marks, Verdict, marks_of
 
 __all__ = ["OnUnknown", "Sender"]
 
@@ -35,6 +36,8 @@ _REMEMBERED = 900.0
 
 
 class _Settler(Protocol):
+    def note(self, *, afresh: bool) -> asyncio.Task[Marks] | None: ...
+
     async def settle(self, operation: Lost, timeout: float) -> Verdict: ...
 
     async def aclose(self) -> None: ...
@@ -82,25 +85,37 @@ class Sender:
         self._clock = clock
         self._size = size
         self._streams: set[SendStream] = set()
-        self._envelopes: dict[str, tuple[float, set[frozenset[str]]]] = {}
+        self._envelopes: dict[str, tuple[float, set[int]]] = {}
         self._closed = False
+        self._under_way = 0
+        self._quiet: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
         """Open the first connection."""
         await self._lanes.open()
 
     async def aclose(self, timeout: float | None = None) -> None:
-        """Close everything; what is being sent gets ``timeout`` seconds to end."""
+        """Close everything; what is being sent, or looked up, gets ``timeout`` seconds to end."""
         self._closed = True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (timeout or 0.0)
         try:
             await self._lanes.aclose(timeout)
+            if self._under_way and until > loop.time():
+                self._quiet = loop.create_future()  # a message whose reply was lost is being looked for
+                await asyncio.wait([self._quiet], timeout=until - loop.time())
         finally:
             await self._settler.aclose()
             for stream in list(self._streams):
                 await stream.aclose()
 
+    def abort(self) -> None:
+        """Drop the connections at once, before :meth:`aclose`."""
+        self._lanes.abort()
+
     async def send(self, message: object, options: Options) -> SendResult:
         """See :meth:`aiogmail.Gmail.send`."""
+        self._under_way += 1
         try:
             self._check_open()
             letter = await self._prepare(message, options)
@@ -113,6 +128,10 @@ class Sender:
                 error.outcome = Outcome.NOT_APPLIED
                 error.stage = error.stage or ("message" if isinstance(error, ConfigurationError) else "connect")
             raise
+        finally:
+            self._under_way -= 1
+            if self._quiet is not None and not self._under_way and not self._quiet.done():
+                self._quiet.set_result(None)
 
     def send_many(
         self, messages: Iterable[Any] | AsyncIterable[Any], options: Options, *, ordered: bool, concurrency: int | None
@@ -135,7 +154,10 @@ class Sender:
         """See :meth:`aiogmail.Gmail.resolve`."""
         wanted = message_id_of(message_id)
         self._check_open()
-        return (await self._settler.settle(Lost(wanted), 0.0)).outcome
+        verdict = await self._settler.settle(Lost(wanted), 0.0)
+        if verdict.error is not None:
+            raise verdict.error
+        return verdict.outcome
 
     # -- one message ---------------------------------------------------------------------------------------------------
 
@@ -167,10 +189,12 @@ class Sender:
         envelope = Envelope()
         lost: GmailError | None = None
         verdict = Verdict(Outcome.UNKNOWN)
+        known = letter.message_id in self._envelopes
         self._remember(letter)
+        noting = None if letter.own_id else self._settler.note(afresh=known)
 
         async def work(session: SmtpSession) -> Accepted:
-            return await session.send(letter, envelope)
+            return await session.send(letter, envelope, noting)
 
         for resent in range(_MAX_RESENDS + 1):
             try:
@@ -183,7 +207,7 @@ class Sender:
                     raise _unknown(letter, lost, verdict, again=error) from error
                 lost = error
                 alone = knowable and self._is_alone(letter)
-                verdict = await self._settler.settle(Lost(letter.message_id, began, alone), options.settle_timeout)
+                verdict = await self._settler.settle(Lost(letter.message_id, began, alone, marks_of(noting)), options.settle_timeout)
                 if verdict.outcome is Outcome.APPLIED and self._is_alone(letter):
                     return _result(letter, envelope, confirmed_by="lookup", resent=resent)
                 if options.on_unknown == "raise" or resent == _MAX_RESENDS:
@@ -198,13 +222,13 @@ class Sender:
         while self._envelopes and self._envelopes[first := next(iter(self._envelopes))][0] < now - _REMEMBERED:
             del self._envelopes[first]
         _, known = self._envelopes.pop(letter.message_id, (now, set()))
-        known.add(frozenset(letter.recipients))
+        known.add(hash(frozenset(letter.recipients)))  # a hundred addresses a message would add up
         self._envelopes[letter.message_id] = now, known
 
     def _is_alone(self, letter: Letter) -> bool:
         """Whether a copy with its Message-ID is this message: not where one with the same id went to others just now."""
         _, known = self._envelopes.get(letter.message_id, (0.0, set()))
-        return known <= {frozenset(letter.recipients)}
+        return known <= {hash(frozenset(letter.recipients))}
 
     async def _in_parts(self, letter: Letter, options: Options) -> SendResult:
         """The same message, to a hundred recipients at a time.
@@ -214,6 +238,7 @@ class Sender:
         accepted: list[str] = []
         refused: dict[str, tuple[str, str]] = {}
         first: SendResult | None = None
+        resent = 0
         for start in range(0, len(letter.recipients), MAX_RECIPIENTS):
             part = letter.to(letter.recipients[start : start + MAX_RECIPIENTS])
             try:
@@ -234,6 +259,7 @@ class Sender:
                 refused.update(dict.fromkeys(part.recipients, (status, str(error))))
                 continue
             first = first or result
+            resent = max(resent, result.resent)
             accepted += result.accepted
             refused.update(result.refused)
         assert first is not None
@@ -244,8 +270,9 @@ class Sender:
             MappingProxyType(refused),
             first.confirmed_by,
             first.queue_id,
-            first.resent,
+            resent,
             letter.defects,
+            letter.lookup,
         )
 
     def _check_open(self) -> None:
@@ -258,13 +285,16 @@ def _result(
 ) -> SendResult:
     refused: Mapping[str, tuple[str, str]] = MappingProxyType(dict(envelope.refused))
     status: Literal["sent", "partial"] = "partial" if refused else "sent"
-    return SendResult(status, letter.message_id, tuple(envelope.accepted), refused, confirmed_by, queue_id, resent, letter.defects)
+    return SendResult(
+        status, letter.message_id, tuple(envelope.accepted), refused, confirmed_by, queue_id, resent, letter.defects, letter.lookup
+    )
 
 
 def _unknown(letter: Letter, error: GmailError, verdict: Verdict, again: GmailError | None = None) -> OutcomeUnknown:
+    weak = {} if letter.findable else {"message_id": "weak: Gmail's search may miss it, or Gmail replaces it"}
     return OutcomeUnknown(
         f"{letter.message_id}: handed over, and the reply was lost ({error}); it may have been sent. Gmail.resolve('{letter.message_id}') "
         "answers later whether it was; on_unknown='resend' sends it again, at least once, with the same Message-ID",
         stage="reply",
-        evidence={"lost": str(error), **verdict.evidence, **({} if again is None else {"again": str(again)})},
+        evidence={**weak, "lost": str(error), **verdict.evidence, **({} if again is None else {"again": str(again)})},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from email.message import Message
 from types import TracebackType
@@ -11,6 +12,7 @@ from aiogmail.errors import StateError
 from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
 from aiogmail.oauth import Credentials, TokenCache
+from aiogmail.ports import Outcome
 from aiogmail.settings import Settings
 from aiogmail.smtp import Manners, SendResult, SmtpSession
 from aiogmail.supervisor import Supervisor
@@ -183,6 +185,8 @@ class SmtpClient:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, asyncio.CancelledError) and self._sender is not None:
+            self._sender.abort()  # who cancels does not want to wait for a server's goodbye
         await self.aclose()
 
     async def aclose(self, timeout: float | None = None) -> None:
@@ -213,7 +217,8 @@ class SmtpClient:
             OutcomeUnknown: the reply was lost.
         """
         if self._sender is None:
-            raise StateError(f"{self.address}: not open; use it in 'async with SmtpClient(…) as client'")
+            words = f"{self.address}: not open; use it in 'async with SmtpClient(…) as client'"
+            raise StateError(words, outcome=Outcome.NOT_APPLIED, stage="connect")
         return await self._sender.send(message, Options(recipients, sender, split, 0.0, on_unknown))
 
     def __repr__(self) -> str:

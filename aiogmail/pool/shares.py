@@ -78,6 +78,11 @@ class Pool:
         """How many there are now, those that are being opened among them."""
         return len(self._connections)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection that stands now."""
+        return not self._closed and any(not one.fresh and not one.is_down() for one in self._connections)
+
     def is_wanted(self) -> bool:
         """Whether a lease waits for its turn, and not only to go on with IDLE."""
         if not self._waiting:

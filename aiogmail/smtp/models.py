@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.errors import MessageError
-from email.generator import BytesGenerator
-from email.message import EmailMessage, Message
 from email.utils import format_datetime
-from io import BytesIO
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from aiogmail.errors import ConfigurationError
 
@@ -23,15 +18,13 @@ from .address import address_list, is_ascii_path, one_address, recipient_list
 from .body import Body
 from .header import Header, split_message
 
-__all__ = ["Letter", "SendResult", "compose", "flatten", "flattened_size", "message_id_of", "queue_id_of"]
+__all__ = ["Letter", "SendResult", "compose", "message_id_of", "queue_id_of"]
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
 _KEPT = re.compile(r"<[^<>@\s]+@[^<>@\s.]+(?:\.[^<>@\s.]+)+>")
 _FINDABLE = re.compile(r"<[A-Za-z0-9.=_+$-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+>")
 _QUEUED = re.compile(r"(?:queued as|queue-id|id=)\s*<?([A-Za-z0-9._-]+)>?|(\S+) - gsmtp\s*$", re.IGNORECASE)
-_FOLDED = re.compile(r"\r\n?+(?![ \t])|(?<!\r)\n(?![ \t])")
-_NO_NAME = re.compile(r"[^!-9;-~]|\A\Z")
 _RESENT = ("resent-to", "resent-cc", "resent-bcc")
 _TO = ("to", "cc", "bcc")
 
@@ -50,6 +43,8 @@ class SendResult:
         resent: how often it was given to the server again after an outcome that could not be found out
             (``on_unknown="resend"``); if it is not 0 the recipients may have it so many times more.
         defects: what is unusual about it, as sentences: Gmail may rewrite From or the Message-ID.
+        lookup: how well a copy of it can be looked up by its Message-ID, now and by ``Gmail.resolve``: ``"weak"`` for a caller's own with
+            characters that Gmail's search is known to miss, or that Gmail replaces: then only the newest headers in Sent tell of it.
     """
 
     status: Literal["sent", "partial"]
@@ -60,6 +55,7 @@ class SendResult:
     queue_id: str = ""
     resent: int = 0
     defects: tuple[str, ...] = ()
+    lookup: Literal["full", "weak"] = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,53 +87,14 @@ class Letter:
         """Whether it can only be sent by SMTPUTF8 (RFC 6531)."""
         return self.header_utf8 or not all(is_ascii_path(path) for path in (self.sender, *self.recipients))
 
+    @property
+    def lookup(self) -> Literal["full", "weak"]:
+        """See :class:`SendResult`."""
+        return "full" if self.findable else "weak"
+
     def to(self, recipients: tuple[str, ...]) -> Letter:
         """The same message for others."""
         return replace(self, recipients=recipients)
-
-
-def flatten(message: object) -> bytes:
-    """The octets of a message object, of which nothing is changed.
-
-    Raises:
-        ConfigurationError: it is no message, or one that cannot be written.
-    """
-    if isinstance(message, bytes):
-        return message
-    if isinstance(message, bytearray | memoryview):
-        return bytes(message)
-    if not isinstance(message, Message):
-        raise ConfigurationError(f"message: expected an EmailMessage, an email.message.Message or bytes, got {type(message).__name__}")
-    for name, value in message.raw_items():
-        if _NO_NAME.search(name.rstrip(" \t")):
-            raise ConfigurationError(f"message: no name of a header field: {name!r}")
-        if isinstance(value, str) and _FOLDED.search(value.rstrip("\r\n")):
-            raise ConfigurationError(f"message: a line end in its {name} would begin another header field")
-    out = BytesIO()
-    try:
-        # Writing sets missing boundaries: in a copy, whose payloads are shared.
-        BytesGenerator(out, mangle_from_=False, policy=_policy(message)).flatten(copy.deepcopy(message))
-    except (MessageError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigurationError(f"message: cannot be written: {type(error).__name__}: {error}") from error
-    return out.getvalue()
-
-
-def flattened_size(message: object) -> int:
-    """About how many octets :func:`flatten` has to write."""
-    if not isinstance(message, Message):
-        return 0
-    parts = [part.get_payload() for part in message.walk()]
-    return sum(len(part) for part in parts if isinstance(part, str | bytes))
-
-
-def _policy(message: Message) -> Any:
-    policy: Any = message.policy.clone(linesep="\r\n")
-    if isinstance(message, EmailMessage):
-        # The library would write an internationalised local part as an encoded word, which names nobody.
-        fields = (value for name, value in message.items() if name.lower() in (*_TO, *_RESENT, "from", "sender", "reply-to"))
-        addresses = (address.username for value in fields for address in getattr(value, "addresses", ()))
-        policy = policy.clone(utf8=not all(name.isascii() for name in addresses))
-    return policy
 
 
 def compose(

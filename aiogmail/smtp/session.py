@@ -8,6 +8,7 @@ import binascii
 import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from aiogmail import sasl
 from aiogmail.errors import AccessDenied, Disconnected, GmailError, ProtocolError, TimedOut, TokenRefused
@@ -19,7 +20,8 @@ from .connection import Exchange, SmtpConnection
 from .door import connect
 from .failures import auth_error
 from .models import Letter
-from .transaction import Accepted, Envelope, Manners, Turns, transact
+from .transaction import Accepted, Envelope, transact
+from .turns import Manners, Turns
 from .wire import Reply
 
 __all__ = ["SmtpSession"]
@@ -129,12 +131,13 @@ class SmtpSession:
         finally:
             self.abort()
 
-    async def send(self, letter: Letter, envelope: Envelope | None = None) -> Accepted:
+    async def send(self, letter: Letter, envelope: Envelope | None = None, ready: asyncio.Future[Any] | None = None) -> Accepted:
         """Hand a message to the server.
 
         Args:
             letter: the message, measured.
             envelope: is told what the server says to the recipients, also if the rest of its answer is lost.
+            ready: must be done, however, before the message's body is begun.
 
         Returns:
             What the server accepted.
@@ -146,7 +149,7 @@ class SmtpSession:
         Cancelled, it costs the connection, unless its turn had not come yet.
         """
         envelope = envelope if envelope is not None else Envelope()
-        return await transact(self.connection, self._turns, self._manners, self.extensions, letter, envelope)
+        return await transact(self.connection, self._turns, self._manners, self.extensions, letter, envelope, ready)
 
     # -- opening -----------------------------------------------------------------------------------------------------------
 

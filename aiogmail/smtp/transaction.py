@@ -16,6 +16,7 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiogmail.errors import (
     ConfigurationError,
@@ -33,12 +34,14 @@ from aiogmail.ports import Outcome
 from .connection import Exchange, SmtpConnection
 from .failures import CLOSING, farewell, reply_error
 from .models import Letter
+from .turns import Manners, Turns
 from .wire import Reply, command
 
-__all__ = ["Accepted", "Envelope", "Manners", "Turns", "transact"]
+__all__ = ["Accepted", "Envelope", "transact"]
 
 _AT_ONCE = 64 * 1024
 _BAD_SEQUENCE = 503
+_GO_AHEAD = 354
 
 
 @dataclass(slots=True)
@@ -62,51 +65,17 @@ class Accepted:
     envelope: Envelope
 
 
-class Turns:
-    """Whose envelope is next on a connection.
-
-    Attributes:
-        lock: held from a message's first command until its last octet was handed over.
-        last: where the reply to the message before will come.
-        reset: where the reply to a RSET will come, which a refused message has left behind.
-        overlap: whether an envelope may follow the end of the message before it at once.
-        followed: the message behind whose end an envelope was written before its reply came.
-    """
-
-    def __init__(self) -> None:
-        self.overlap = True
-        self.followed: Exchange | None = None
-        self.lock = asyncio.Lock()
-        self.last: Exchange | None = None
-        self.reset: Exchange | None = None
-
-
-class Manners:
-    """What is known of a server: whether it bears an envelope behind the end of a message. A loss there is held against it only until it did."""
-
-    def __init__(self) -> None:
-        self._proven = False
-        self._refused = False
-
-    @property
-    def may_overlap(self) -> bool:
-        """Whether it is worth trying."""
-        return not self._refused
-
-    def bore(self) -> None:
-        """It answered a message that was followed."""
-        self._proven = True
-
-    def lost(self) -> None:
-        """The connection went where an answer to one was due."""
-        self._refused = self._refused or not self._proven
-
-
 async def transact(
-    connection: SmtpConnection, turns: Turns, manners: Manners, extensions: Mapping[str, str], letter: Letter, envelope: Envelope
+    connection: SmtpConnection,
+    turns: Turns,
+    manners: Manners,
+    extensions: Mapping[str, str],
+    letter: Letter,
+    envelope: Envelope,
+    ready: asyncio.Future[Any] | None = None,
 ) -> Accepted:
     """Hand a message over; see :meth:`.session.SmtpSession.send`."""
-    transaction = _Transaction(connection, extensions, letter, envelope)
+    transaction = _Transaction(connection, extensions, letter, envelope, ready)
     transaction.check()
     async with turns.lock:
         before = turns.last
@@ -159,13 +128,21 @@ class _Transaction:
         touched: whether anything of it was written.
     """
 
-    def __init__(self, connection: SmtpConnection, extensions: Mapping[str, str], letter: Letter, envelope: Envelope) -> None:
+    def __init__(
+        self,
+        connection: SmtpConnection,
+        extensions: Mapping[str, str],
+        letter: Letter,
+        envelope: Envelope,
+        ready: asyncio.Future[Any] | None,
+    ) -> None:
         self._connection = connection
         self._extensions = extensions
         self._letter = letter
         self._chunking = "CHUNKING" in extensions
         self._in_body = False
         self._told = envelope
+        self._ready = ready
         self.stage = "MAIL"
         self.touched = False
 
@@ -201,9 +178,14 @@ class _Transaction:
         replies = await self._envelope()
         if replies[0].code == _BAD_SEQUENCE and before is not None and _was_refused(before):
             # A message refused at its end may leave its envelope open (RFC 3030 section 2).
+            if any(reply.code == _GO_AHEAD for reply in replies):
+                # It waits for a body now, for the other's recipients: a RSET would be the beginning of that.
+                raise self._misled(f"a message was refused, and its envelope is still open: {replies[0]}")
             await self._one(b"RSET\r\n", "RSET")
             replies = await self._envelope()
         self._judge(replies)
+        if self._ready is not None and not self._ready.done():
+            await asyncio.wait([self._ready, self._connection.closed], return_when=asyncio.FIRST_COMPLETED)
         return await self._body()
 
     async def _envelope(self) -> list[Reply]:
@@ -250,27 +232,31 @@ class _Transaction:
         name, taken, recipients = self._connection.name, self._connection.taken, self._letter.recipients
         data = replies[len(recipients) + 1] if len(replies) > len(recipients) + 1 else None
         # A 354 asks for a body, whatever was said before it; without one the connection is of no use.
-        self._in_body = data is not None and data.code == 354
+        self._in_body = data is not None and data.code == _GO_AHEAD
         for number, reply in enumerate(replies):
-            is_strange = reply.code // 100 == 3 if number <= len(recipients) else reply.is_positive and reply.code != 354
+            is_strange = reply.code // 100 == 3 if number <= len(recipients) else reply.is_positive and reply.code != _GO_AHEAD
             if is_strange:
-                misled = ProtocolError(f"{name}: no answer to what was asked: {reply}")
-                self._connection.fail(misled)
-                raise misled
+                raise self._misled(f"no answer to what was asked: {reply}")
         if replies[0].code // 100 != 2:
             raise reply_error(name, "MAIL", replies[0], taken=taken)
         answers = replies[1 : len(recipients) + 1]
-        for recipient, reply in zip(recipients, answers, strict=False):
+        if replies[-1].code == CLOSING:  # it is about none of them
+            raise reply_error(name, "RCPT" if data is None else "DATA", replies[-1], taken=taken)
+        for recipient, reply in zip(recipients, answers, strict=True):
             if reply.code // 100 == 2:
                 self._told.accepted.append(recipient)
             else:
                 self._told.refused[recipient] = (" ".join(word for word in (str(reply.code), reply.enhanced) if word), reply.text)
-        if len(answers) < len(recipients):  # 421: it hung up among them
-            raise reply_error(name, "RCPT", replies[-1], taken=taken)
         if not self._told.accepted:
             raise self._nobody(answers[0])
-        if data is not None and data.code != 354:
+        if data is not None and data.code != _GO_AHEAD:
             raise reply_error(name, "DATA", data, taken=taken)
+
+    def _misled(self, words: str) -> ProtocolError:
+        """The error for a server that is not where we are; the connection ends with it."""
+        error = ProtocolError(f"{self._connection.name}: {words}")
+        self._connection.fail(error)
+        return error
 
     def _nobody(self, reply: Reply) -> GmailError:
         error = reply_error(self._connection.name, "RCPT", reply)

@@ -100,11 +100,13 @@ class Supervisor(Generic[S]):
         self._error: GmailError | None = None
         self._task: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
+        self._opener: asyncio.Task[S] | None = None
         self._superseded: S | None = None
         self._superseded_id = 0
         self._change: asyncio.Future[None] | None = None
         self._attention: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._closes_at = math.inf
         self._running: Counter[int] = Counter()
         self._sessions = 0
 
@@ -133,12 +135,13 @@ class Supervisor(Generic[S]):
 
         Raises:
             GmailError: what the last try failed with.
+            StateError: it was closed meanwhile.
 
         Cancelled, it leaves nothing open.
         """
         self._move(Happening.OPEN)
         try:
-            session = await self._first_session()
+            session = await self._first()
         except BaseException as error:
             self._error = error if isinstance(error, GmailError) else StateError(f"{self._name}: its opening was cancelled")
             if self._state is State.CONNECTING:
@@ -146,6 +149,22 @@ class Supervisor(Generic[S]):
             raise
         self._connected(session)
         self._start()
+
+    async def _first(self) -> S:
+        """The first session, opened in a task of its own, which closing cancels: whoever waits for it hears of that at once."""
+        opener = self._opener = asyncio.create_task(self._first_session(), name=f"aiogmail supervisor of {self._name}: open")
+        try:
+            await asyncio.wait([opener])
+        except BaseException:
+            opener.cancel()
+            await asyncio.wait([opener])
+            _drop(opener)
+            raise
+        finally:
+            self._opener = None
+        if opener.cancelled():
+            raise StateError(f"{self._name} was closed while it was being opened")
+        return opener.result()
 
     async def _first_session(self) -> S:
         try:
@@ -186,13 +205,14 @@ class Supervisor(Generic[S]):
                 deadline = deadline or loop.time() + self._timeouts.recover
                 if not decision.again or loop.time() + decision.delay > deadline:
                     raise
+                failed = error
                 self._tell(events.Replayed, str(error), effect=effect.value)
             if superseded:
                 deadline = None
             else:
                 replays += 1
             if decision.delay:
-                await self._sleep_while_running(decision.delay)
+                await self._pause(decision.delay, failed)
 
     async def _run_on(self, session: S, work: Callable[[S], Awaitable[T]]) -> T:
         self._running[id(session)] += 1
@@ -207,11 +227,21 @@ class Supervisor(Generic[S]):
             self._useful = True
         return result
 
-    async def _sleep_while_running(self, seconds: float) -> None:
-        """Work that waits to be run again counts as running: closing within a timeout lets it end."""
+    async def _pause(self, seconds: float, failed: GmailError) -> None:
+        """Wait until work that failed may be run again. It counts as running: closing within a timeout lets it end, if the pause ends first.
+
+        Raises:
+            StateError: it is closed before that; ``outcome`` and ``stage`` are those of ``failed``.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         self._running[0] += 1
         try:
-            await asyncio.sleep(seconds)
+            while (left := until - loop.time()) > 0:
+                if until > self._closes_at:
+                    words = f"{self._name} was closed while this waited to be tried again"
+                    raise StateError(words, outcome=failed.outcome, stage=failed.stage) from failed
+                await self._wait_for_change(left)
         finally:
             self._running[0] -= 1
             self._notify()
@@ -224,21 +254,33 @@ class Supervisor(Generic[S]):
         if self._ended is not None:
             await asyncio.wait([self._ended])
             return
-        ended = self._ended = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        ended = self._ended = loop.create_future()
+        self._closes_at = loop.time() + (timeout or 0.0)
+        self._notify()
         try:
             await self._close(timeout)
         finally:
             ended.set_result(None)
 
+    def abort(self) -> None:
+        """Drop the session at once, before :meth:`aclose`, which then takes no leave."""
+        for session in (self._session, self._superseded):
+            if session is not None:
+                session.abort()
+
     async def _close(self, timeout: float | None) -> None:
         try:
             if timeout and self.running:
                 await self._wait_for_work(timeout)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
         finally:
             self._move(Happening.CLOSE)
             self._notify()
             sessions = [one for one in (self._session, self._superseded) if one is not None]
-            tasks = [task for task in (self._task, self._leaving) if task is not None]
+            tasks: list[asyncio.Task[Any]] = [task for task in (self._task, self._leaving, self._opener) if task is not None]
             self._session = self._superseded = self._task = None
             try:
                 for task in tasks:

@@ -239,3 +239,32 @@ def test_closing_a_stream_that_pulls_cancels_the_pull():
         assert send.begun == []
 
     virtual(main())
+
+
+@pytest.mark.parametrize("kind", ["iterable", "async iterable"])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_source_that_fails_costs_no_report_of_those_that_were_begun(kind, ordered):
+    """They were sent, and their caller is told."""
+
+    def messages():
+        yield 0.2
+        yield 0.1
+        raise KeyError("source")
+
+    async def asynchronously():
+        for message in messages():
+            yield message
+
+    async def main():
+        reports, send, ended = stream(messages() if kind == "iterable" else asynchronously(), ordered=ordered)
+        seen = []
+        with pytest.raises(KeyError, match="source"):
+            async for report in reports:
+                seen.append(report)  # noqa: PERF401
+        assert sorted(report.index for report in seen) == [0, 1]
+        assert send.begun == [0.2, 0.1]
+        assert ended
+        with pytest.raises(StopAsyncIteration):
+            await anext(reports)
+
+    virtual(main())

@@ -427,12 +427,13 @@ async def test_where_imap_is_off_nobody_can_be_asked(gmail, me, server):
     assert "IMAP" in caught.value.evidence["lookup"]
 
 
-@on_gmail(hidden=frozenset({"[Gmail]/Sent Mail"}))
-async def test_where_sent_is_hidden_from_imap_that_is_the_evidence(gmail, me, server):
+@on_gmail(hidden=frozenset({"[Gmail]/Sent Mail", "[Gmail]/All Mail"}))
+async def test_where_sent_and_all_mail_are_hidden_from_imap_that_is_the_evidence(gmail, me, server):
     server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
     with pytest.raises(OutcomeUnknown) as caught:
         await gmail.send(mail())
-    assert "special use" in caught.value.evidence["lookup"]
+    assert "special use" in caught.value.evidence["sent"]
+    assert "special use" in caught.value.evidence["all"]
 
 
 @on_gmail(hidden=frozenset({"[Gmail]/All Mail"}), sent_copy=False)
@@ -530,6 +531,9 @@ def test_an_account_that_is_not_open_sends_nothing():
             for call in (lambda: gmail.send(mail()), lambda: gmail.resolve("<a@b>")):
                 with pytest.raises(StateError, match="closed"):
                     await call()
+            with pytest.raises(StateError) as caught:
+                await gmail.send(mail())
+            assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
             with pytest.raises(StateError):
                 gmail.send_many([])
             with pytest.raises(StateError):
@@ -601,8 +605,9 @@ def test_a_client_of_its_own_in_the_wrong_state():
         async with GmailEmulator(behaviour=Behaviour(login_rate=0)) as server:
             me = server.add_account(ME)
             client = SmtpClient(ME, me.credentials(), settings=server.settings)
-            with pytest.raises(StateError, match="not open"):
+            with pytest.raises(StateError, match="not open") as caught:
                 await client.send(mail())
+            assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
             with pytest.raises(Throttled):
                 await client.__aenter__()
             with pytest.raises(StateError, match="already opened"):
@@ -667,9 +672,11 @@ async def test_closing_while_a_connection_is_opened_fails_what_waits_for_it(gmai
     server.faults.add(Fault("delay", command="EHLO", protocol="smtp", seconds=5.0))
     task = asyncio.ensure_future(gmail.send(mail()))
     await asyncio.sleep(1.0)
+    began = asyncio.get_running_loop().time()
     await gmail.aclose()
     with pytest.raises(StateError) as caught:
         await task
+    assert asyncio.get_running_loop().time() - began < 0.1
     assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "connect")
     assert not me.ledger.submissions
 

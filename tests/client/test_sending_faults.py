@@ -9,7 +9,7 @@ import random
 import pytest
 
 from aiogmail import Gmail, GmailError, Outcome, OutcomeUnknown
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, smtp
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, smtp
 from tests.smtp.support import virtual
 
 ME, YOU = "me@gmail.com", "you@gmail.com"
@@ -51,8 +51,24 @@ async def _scoped(context):
         yield
 
 
-async def case(seed, *, on_unknown="raise", faults=1, cut=None):
-    """One seeded run: what the client said, and what the ledger says ten minutes later. ``cut`` is one fault instead of the seed's."""
+def closing_of(seed, share):
+    """When the client is closed while it sends, and with how much patience; ``None``: it is not."""
+    rng = random.Random(f"closing {seed}")
+    if rng.random() >= share:
+        return None
+    return rng.choice((0.0, rng.uniform(0.0, 0.2), rng.uniform(0.0, 2.0), rng.uniform(0.0, 130.0))), rng.choice((None, 0.01, 1.0, 200.0))
+
+
+async def case(seed, *, on_unknown="raise", faults=1, cut=None, closes=0.0):
+    """One seeded run: what the client said, and what the ledger says ten minutes later.
+
+    Args:
+        seed: of everything that is drawn.
+        on_unknown: as the client is asked.
+        faults: how many.
+        cut: one fault instead of the seed's.
+        closes: the share of runs in which the client is closed while it sends.
+    """
     rng = random.Random(f"sending {seed}")
     copy = rng.choice((0.0, rng.uniform(0.0, 90.0), 90.0, 300.0, None))
     stage = rng.choice(STAGES)
@@ -61,23 +77,38 @@ async def case(seed, *, on_unknown="raise", faults=1, cut=None):
         me = server.add_account(ME)
         server.add_account(YOU)
         fault = fault_of(rng, stage)
+        closing = closing_of(seed, closes)
+        if closing is not None:
+            asyncio.get_running_loop().network.shape = Shape(latency=rng.choice((0.0, 0.02)))
         async with Gmail(ME, me.credentials(), settings=server.settings) as gmail:
             if rng.random() < 0.3 and cut is None:
                 await gmail.send(message(0, 1))
             for each in [cut] if cut is not None else [fault, *(fault_of(rng, rng.choice(STAGES)) for _ in range(faults - 1))]:
                 server.faults.add(each)
             raw = message(1, rng.choice((1, 1, 40, 5000)) if cut is None else 1)
+            sending = asyncio.ensure_future(gmail.send(raw, on_unknown=on_unknown))
+            if closing is not None:
+                await asyncio.wait([sending], timeout=closing[0])
+                began = asyncio.get_running_loop().time()
+                await gmail.aclose(closing[1])
+                await asyncio.wait([sending], timeout=0.1)
+                assert sending.done(), f"seed {seed}: closed, and the send goes on"
+                assert asyncio.get_running_loop().time() - began < (closing[1] or 0.0) + 30.0, f"seed {seed}: closing took too long"
             result = error = None
             try:
-                result = await gmail.send(raw, on_unknown=on_unknown)
+                result = await sending
             except GmailError as caught:
                 error = caught
             told = server.hub.wall()
             await asyncio.sleep(600.0)
             taken = [one.at for one in me.ledger.submissions if b"<m1@mail.example.org>" in one.raw]
-            later = await gmail.resolve("<m1@mail.example.org>")
+            if closing is None:
+                later = await gmail.resolve("<m1@mail.example.org>")
+        if closing is not None:
+            async with Gmail(ME, me.credentials(), settings=server.settings) as gmail:
+                later = await gmail.resolve("<m1@mail.example.org>")
     filed = taken[0] + copy if taken and copy is not None else math.inf
-    return cut or fault, len(taken), result, error, filed - told, later, list(server.faults.hit)
+    return cut or fault, len(taken), result, error, filed - told, later, list(server.faults.hit), closing
 
 
 @contextlib.contextmanager
@@ -90,8 +121,8 @@ def offering(*extensions):
         smtp._EXTENSIONS = own
 
 
-def judge(seed, fault, copies, result, error, late, later, hit, *, resend=False):
-    told = f"seed {seed}: {fault}, filed {late} s after the answer: ledger {copies}, {result or repr(error)}"
+def judge(seed, fault, copies, result, error, late, later, hit, closing=None, *, resend=False):
+    told = f"seed {seed}: {fault}, closing {closing}, filed {late} s after the answer: ledger {copies}, {result or repr(error)}"
     most = 1 if not resend else 4
     assert copies <= most, told  # I2
     if result is not None:
@@ -101,8 +132,8 @@ def judge(seed, fault, copies, result, error, late, later, hit, *, resend=False)
     assert error.outcome is not None, told
     assert error.stage, told
     if isinstance(error, OutcomeUnknown):
-        assert hit, told
-        assert late > 0.0, told  # a lookup can know only of a copy that was filed while it looked
+        assert hit or closing, told
+        assert late > 0.0 or closing, told  # a lookup can know only of a copy that was filed while it looked
         if late < 600.0:
             assert later is Outcome.APPLIED, told
         return "unknown"
@@ -132,6 +163,21 @@ def test_a_thousand_cuts():
     print(counts)
     assert sum(counts.values()) == 1000
     assert counts["lookup"] > 100
+
+
+def test_closing_while_a_message_is_sent_leaves_one_copy_or_none_and_the_client_says_which():
+    counts = runs(range(7000, 7024), closes=1.0)
+    assert counts["sent"] > 3
+    assert counts["not sent"] > 3
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_a_thousand_cuts_and_closings():
+    counts = runs(range(8000, 9000), closes=1.0)
+    print(counts)
+    assert sum(counts.values()) == 1000
+    assert min(counts.values()) > 20
 
 
 @pytest.mark.slow

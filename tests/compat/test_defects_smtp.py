@@ -12,6 +12,7 @@ from aiogmail import (
     ConfigurationError,
     ConnectFailed,
     Disconnected,
+    Gmail,
     GmailError,
     Outcome,
     OutcomeUnknown,
@@ -559,6 +560,33 @@ def test_s10_cancelling_inside_async_with_ends_at_once(verb):
                 await task
             assert loop.time() - began < 0.1
             assert "QUIT" not in server.verbs()
+            await asyncio.sleep(0.01)
+
+    virtual(main())
+
+
+@pytest.mark.parametrize("client", [SmtpClient, Gmail])
+def test_s10_cancelling_beside_a_warm_connection_ends_at_once_too(client):
+    """Nothing is being sent, and the server does not answer QUIT."""
+
+    async def main():
+        async with SmtpServer({"QUIT": silence}) as server:
+
+            async def job():
+                async with client(ME, provider(), settings=server.settings()) as one:
+                    await one.send(MSG)
+                    await asyncio.sleep(60.0)
+
+            loop = asyncio.get_running_loop()
+            task = asyncio.ensure_future(job())
+            await asyncio.sleep(0.2)
+            began = loop.time()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert loop.time() - began < 0.1
+            assert "QUIT" not in server.verbs()
+            assert len(server.messages) == 1
             await asyncio.sleep(0.01)
 
     virtual(main())

@@ -11,7 +11,8 @@ import pytest
 
 from aiogmail.errors import ConfigurationError
 from aiogmail.smtp import SendResult
-from aiogmail.smtp.models import compose, flatten, flattened_size, message_id_of, queue_id_of
+from aiogmail.smtp.flatten import flatten, flattened_size
+from aiogmail.smtp.models import compose, message_id_of, queue_id_of
 from tests.smtp.support import ME
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC).timestamp()

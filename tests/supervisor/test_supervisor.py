@@ -363,6 +363,101 @@ def test_closing_does_not_wait_longer_than_its_timeout():
     run(main())
 
 
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_closing_ends_a_pause_that_the_server_asked_for(timeout):
+    """Also when running work has time to end: that pause would be longer."""
+
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+        loop = asyncio.get_running_loop()
+
+        async def work(session):
+            raise errors.Throttled("421 too fast", retry_after=60.0, outcome=Outcome.NOT_APPLIED, stage="MAIL")
+
+        task = asyncio.create_task(keeper.run(work, Effect.VERIFIABLE))
+        await asyncio.sleep(0.01)
+        began = loop.time()
+        await keeper.aclose(timeout)
+        with pytest.raises(errors.StateError, match="closed while this waited") as caught:
+            await task
+        assert loop.time() - began < 1.0
+        assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "MAIL")
+        assert isinstance(caught.value.__cause__, errors.Throttled)
+
+    run(main())
+
+
+def test_closing_lets_a_pause_end_that_is_over_within_its_timeout():
+    async def main():
+        keeper = supervisor(Door())
+        await keeper.open()
+        tries = []
+
+        async def work(session):
+            tries.append(session)
+            if len(tries) == 1:
+                raise errors.Throttled("later", retry_after=0.05)
+            return "done"
+
+        task = asyncio.create_task(keeper.run(work, Effect.PURE))
+        await asyncio.sleep(0.01)
+        await keeper.aclose(timeout=5.0)
+        assert await task == "done"
+
+    run(main())
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_closing_ends_a_first_opening_that_hangs(timeout):
+    async def main():
+        given_up = []
+
+        async def hang():
+            try:
+                await asyncio.sleep(60.0)
+            except asyncio.CancelledError:
+                given_up.append(True)
+                raise
+
+        keeper = supervisor(hang)
+        task = asyncio.create_task(keeper.open())
+        await asyncio.sleep(0.01)
+        await keeper.aclose(timeout)
+        with pytest.raises(errors.StateError, match="closed while it was being opened"):
+            async with asyncio.timeout(1.0):
+                await task
+        assert given_up
+        assert keeper.state is State.CLOSED
+
+    run(main())
+
+
+def test_a_closing_that_is_cancelled_while_work_has_its_time_takes_no_leave():
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+
+        async def work(session):
+            await asyncio.wait([session.closed])
+            raise session.closed.result()
+
+        task = asyncio.create_task(keeper.run(work, Effect.NEVER))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(keeper.aclose(60.0))
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(errors.Disconnected):
+            await task
+        assert not door.sessions[0].left
+        assert keeper.state is State.CLOSED
+
+    run(main())
+
+
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
     monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
 
