@@ -53,12 +53,21 @@ class Letter:
         except (ValueError, IndexError) as error:
             raise ConfigurationError(f"to, subject: {error}") from None
         text = self.text if self.text is not None else _typed()
-        made.set_content(text if text.endswith("\n") else f"{text}\n")
+        try:
+            made.set_content(text if text.endswith("\n") else f"{text}\n")
+        except UnicodeError:
+            raise ConfigurationError("text: is no text in this locale's encoding; a file of another goes with --attach") from None
         for path in self.attachments:
-            kind, _ = mimetypes.guess_type(path.name)
-            main, _, sub = (kind or "application/octet-stream").partition("/")
+            main, _, sub = _kind(path).partition("/")
             made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=path.name)
         return made
+
+
+def _kind(path: Path) -> str:
+    """A content type that the octets of a file may have in base64: a message may not (RFC 2046 section 5.2.1), and x.tar.gz is no tar."""
+    kind, encoding = mimetypes.guess_type(path.name)
+    is_whole = kind is not None and encoding is None and not kind.startswith(("message/", "multipart/"))
+    return kind if is_whole and kind is not None else "application/octet-stream"
 
 
 def _typed() -> str:

@@ -1,9 +1,11 @@
 """The commands that read, send and watch, as a person at a shell meets them; the emulator's ledger says what was done."""
 
+import email
 import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -75,6 +77,7 @@ def test_a_subject_cannot_steer_the_terminal_or_write_markup(shell):
     shell.account.deliver(b"From: a@b.c\r\nSubject: \x1b]0;owned\x07x\r\nMessage-ID: <x@y.z>\r\n\r\nbody \x1b[2J\r\n")
     out = shell("search").stdout
     assert "[red]boo[/red]" in out
+    assert "\x1b" not in out, "nor by way of a pipe"
     for one in shell.json("search"):
         assert "\x1b" not in shell("show", one["id"]).stdout
 
@@ -114,6 +117,55 @@ def test_what_is_not_there_is_told(shell):
     assert "no attachments" in shell("show", found["id"], "--save", str(shell.home / "none")).stderr
 
 
+def test_what_cannot_be_saved_is_one_line(shell):
+    shell.account.deliver(letter("files", attachments=[("x.txt", b"one")]))
+    [found] = shell.json("search")
+    (shell.home / "file").write_text("")
+    for target in (shell.home / "file", shell.home / "file" / "below"):
+        told = shell("show", found["id"], "--save", str(target), code=2).stderr
+        assert "cannot be written" in told
+        assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("--raw", "--part", "1"), ("--html", "--headers"), ("--headers", "--save", "x")])
+def test_one_thing_is_shown_at_a_time(shell, words):
+    shell.account.deliver(letter("plain"))
+    assert "one at a time" in shell("show", shell.json("search")[0]["id"], *words, code=2).stderr
+
+
+def test_a_message_of_html_alone_says_how_to_see_it(shell):
+    shell.account.deliver(b"Subject: news\r\nContent-Type: text/html\r\nMessage-ID: <h@y.z>\r\n\r\n<p>News</p>\r\n")
+    [found] = shell.json("search")
+    assert "--html shows it" in shell("show", found["id"]).stderr
+    assert "<p>News</p>" in shell("show", found["id"], "--html").stdout
+
+
+def as_a_program(shell, line, **more):
+    """A command line in a shell of its own, where what is written to is no object of this test's."""
+    command = f'"{sys.executable}" -m aiogmail.cli {line}'
+    environment = {**os.environ, **shell.env, **more}
+    return subprocess.run(command, shell=True, env=environment, capture_output=True, timeout=30, check=False)
+
+
+def test_a_locale_without_the_letters_gets_them_escaped(shell):
+    shell.account.deliver("From: a@b.c\r\nSubject: Grüße\x9b\u2028!\r\nMessage-ID: <l@y.z>\r\n\r\nÄ\r\n".encode())
+    done = as_a_program(shell, "search", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"Gr\xfc\xdfe" in done.stdout
+    for encoding in ("ascii", "utf-8"):
+        [line] = as_a_program(shell, "search --json", PYTHONIOENCODING=encoding).stdout.decode().splitlines()
+        assert json.loads(line)["subject"] == "Grüße\x9b\u2028!"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+def test_output_that_cannot_be_written_is_one_line_and_no_claim_that_nothing_was_sent(shell):
+    shell.account.deliver(letter("one"))
+    done = as_a_program(shell, "search > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == b"aiogmail: output: cannot be written: No space left on device\n"
+    assert as_a_program(shell, "search >&-").returncode == 0
+
+
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +191,22 @@ def test_a_message_is_sent_once_and_told(shell):
     assert set(submitted.recipients) == {"bob@example.com", "eve@example.com", "mallory@example.com"}
     assert b"mallory" not in submitted.raw
     assert b'filename="notes.txt"' in submitted.raw
+
+
+def test_attachments_have_a_type_that_fits_their_octets(shell):
+    for name in ("a.tar.gz", "b.eml", "c.png"):
+        (shell.home / name).write_bytes(b"From: x")
+    shell(
+        "send",
+        "--to",
+        "bob@example.com",
+        "-t",
+        "x",
+        *(word for name in ("a.tar.gz", "b.eml", "c.png") for word in ("--attach", str(shell.home / name))),
+    )
+    [submitted] = shell.account.ledger.submissions
+    found = [part.get_content_type() for part in email.message_from_bytes(submitted.raw).walk()]
+    assert found[2:] == ["application/octet-stream", "application/octet-stream", "image/png"]
 
 
 def test_the_text_or_the_whole_message_may_come_from_standard_input(shell):
@@ -169,6 +237,7 @@ def test_a_reply_that_is_lost_is_looked_up(shell):
         (("--file", "-", "--to", "bob@example.com"), "goes with none of the options"),
         (("--to", "bob@example.com", "-t", "y", "--attach", "missing"), "cannot be read"),
         (("--to", "bob@example.com", "-t", "y", "-s", "a\nBcc: eve@example.com"), "subject"),
+        (("--to", "bob@example.com", "-t", "caf\udce9"), "no text in this locale's encoding"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
@@ -210,12 +279,9 @@ def test_watch_runs_a_command_for_each_event_and_tells_one_that_failed_again(she
     words = ("watch", "--cursor", str(place), "--count", "1")
     assert "ended with 3" in shell(*words, "--exec", "exit 3", code=2).stderr
     timer.join()
-    # The place before it was not saved, so this watch begins now: what failed is told by one with a cursor.
-    assert not place.exists()
-    timer = later(shell, 1.0, "more")
     shell(*words, "--exec", f'cat > "{seen}"; test "$AIOGMAIL_KIND" = arrived')
-    timer.join()
-    assert json.loads(seen.read_text())["kind"] == "arrived"
+    told = json.loads(seen.read_text())
+    assert (told["kind"], told["uid"]) == ("arrived", 1), "also the very first"
     shell.account.deliver(letter("yet more"))
     assert "ended with 9" in shell(*words, "--exec", "exit 9", code=2).stderr
     assert [one["kind"] for one in shell.json(*words)] == ["arrived"], "told again"
@@ -224,6 +290,24 @@ def test_watch_runs_a_command_for_each_event_and_tells_one_that_failed_again(she
 def test_a_cursor_file_that_is_none_is_told(shell):
     (shell.home / "cursor.json").write_text("{}")
     assert "cursor" in shell("watch", "--cursor", str(shell.home / "cursor.json"), code=2).stderr
+
+
+def test_a_watch_that_ended_before_its_first_event_is_gone_on_with(shell):
+    place = shell.home / "cursor.json"
+    command = [sys.executable, "-m", "aiogmail.cli", "watch", "--cursor", str(place)]
+    with subprocess.Popen(command, env={**os.environ, **shell.env}, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("watching")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    stored = shell.account.deliver(letter("while nobody watched"))
+    [event] = shell.json("watch", "--cursor", str(place), "--count", "1")
+    assert event["id"] == f"{stored.gmail_id:016x}"
+
+
+def test_a_cursor_that_cannot_be_written_is_told_before_anything_is(shell):
+    result = shell("watch", "--cursor", str(shell.home / "none" / "cursor.json"), code=2)
+    assert "cannot be written" in result.stderr
+    assert result.stdout == ""
 
 
 # -- accounts ----------------------------------------------------------------------------------------------------------
