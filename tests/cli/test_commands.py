@@ -1,5 +1,6 @@
 """The commands that read, send and watch, as a person at a shell meets them; the emulator's ledger says what was done."""
 
+import base64
 import email
 import functools
 import json
@@ -418,6 +419,23 @@ def test_verbose_shows_the_protocol_and_no_secret(shell):
     assert " LIST " in done.stderr
     assert "AUTHENTICATE XOAUTH2" in done.stderr
     assert "ya29." not in done.stderr + done.stdout
+
+
+def test_verbose_shows_every_protocol_and_no_secret(shell):
+    """Sending, and what the doctor asks of POP3."""
+    shell.account.deliver(letter("one"))
+    sent = as_a_program(shell, "--verbose send --to bob@example.com -t 'a private word'").stderr.decode()
+    asked = as_a_program(shell, "--verbose doctor").stderr.decode()
+    for line in ("C: MAIL FROM:<me@gmail.com>", "C: RCPT TO:<bob@example.com>", "C: the message", "S: 250 2.0.0 OK"):
+        assert line in sent
+    for line in ("C: STAT", "S: +OK 1 "):
+        assert line in asked
+    for told in (sent, asked):
+        assert "C: AUTH '…'\n" in told
+        assert "ya29." not in told
+        for coded in re.findall(r"[A-Za-z0-9+/=]{40,}", told):
+            assert b"ya29." not in base64.b64decode(coded + "=" * (-len(coded) % 4))
+    assert "a private word" not in sent
 
 
 def test_a_reader_that_has_had_enough_is_no_error(shell):
