@@ -37,10 +37,12 @@ async def let_in(desk: Desk, address: str, *, client_secrets: Path | None, brows
 
     Raises:
         LoginRequired: the consent was given by another account.
+        ConfigurationError: there is no OAuth client, or no place to remember the account.
         GmailError: what :func:`aiogmail.login` and the first connection raise.
     """
     address = check_address(address).lower()
     servers = desk.servers()
+    desk.accounts.check(keyring=keyring)
     client = _client(desk, servers, client_secrets)
     credentials = await login(client, address=address, browser=browser, show=desk.say)
     async with TokenCache() as tokens, Gmail(address, credentials, tokens=tokens, settings=servers.settings) as gmail:

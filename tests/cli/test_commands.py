@@ -331,6 +331,27 @@ def consent(url):
         return bool(page.read())
 
 
+@pytest.mark.parametrize("one", [5, {"settings": 5}])
+def test_an_accounts_file_that_is_damaged_is_told(shell, one):
+    (shell.home / "config" / "accounts.json").write_text(json.dumps({"version": 1, "accounts": {ADDRESS: one}}))
+    assert f"{ADDRESS}: damaged; remove the file" in shell("accounts", code=2).stderr
+
+
+def test_a_consent_that_is_lost_says_to_log_in_again(shell):
+    (shell.home / "config" / "credentials" / f"{ADDRESS}.json").unlink()
+    assert f"run: aiogmail login {ADDRESS}" in shell("labels", code=2).stderr
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anybody_consents(shell, monkeypatch):
+    def nobody(*_, **__):
+        raise AssertionError("asked for consent")
+
+    monkeypatch.setattr("aiogmail.cli.accounts.login", nobody)
+    (shell.home / "file").write_text("")
+    shell.env["AIOGMAIL_HOME"] = str(shell.home / "file" / "below")
+    assert "AIOGMAIL_HOME names another folder" in shell("login", ADDRESS, code=2).stderr
+
+
 def test_login_tries_the_account_and_then_remembers_it(shell, monkeypatch):
     shell("accounts", "--forget", ADDRESS)
     monkeypatch.setattr("aiogmail.cli.accounts.login", functools.partial(oauth.login, open_browser=consent))
@@ -360,7 +381,7 @@ def test_a_login_without_an_oauth_client_says_how_to_get_one(shell):
         ("[]", "expected a JSON object"),
         ('{"imapp": {}}', "unknown members imapp"),
         ('{"imap": 5}', "imap: expected an object"),
-        ('{"imap": {"host": "x", "port": 99999}}', "Endpoint.port"),
+        ('{"imap": {"host": "x", "port": 99999}}', "settings.json: imap: Endpoint.port"),
         ('{"ca": "missing.pem"}', "ca:"),
         ('{"ca": 5}', "ca: expected a text"),
     ],
