@@ -209,9 +209,9 @@ def _one_line(desk: Desk, error: BaseException) -> str:
         return "aiogmail: interrupted"
     if isinstance(error, asyncio.CancelledError):
         return "aiogmail: terminated"
-    advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
-    if advice:
-        advice = "; " + advice.format(address=desk.address or "ADDRESS")
+    advice = ""
+    with suppress(ConfigurationError):  # without an account there is nobody to advise: whoever logs in reads the message
+        advice = next((f"; {words.format(address=desk.account().address)}" for kind, words in _ADVICE if isinstance(error, kind)), "")
     kind = " (a bug of aiogmail's: please report it)" if isinstance(error, StateError) else ""
     return f"aiogmail: {' '.join(str(error).split())}{kind}{advice}"
 

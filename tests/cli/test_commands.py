@@ -423,6 +423,16 @@ def test_each_kind_of_error_has_its_exit_code_and_one_line(shell, monkeypatch, e
     assert result.stderr.startswith("aiogmail: ")
 
 
+def test_advice_names_the_account_and_comes_only_where_there_is_one(shell, monkeypatch):
+    async def fail(desk, **_):
+        raise errors.LoginRequired("dead")
+
+    monkeypatch.setattr("aiogmail.cli.reading.list_labels", fail)
+    assert shell("labels", code=3).stderr == f"aiogmail: dead; run: aiogmail login {ADDRESS}\n"
+    shell("accounts", "--forget", ADDRESS)
+    assert shell("labels", code=3).stderr == "aiogmail: dead\n"
+
+
 def test_the_exit_codes_are_in_the_help(shell):
     text = " ".join(shell("--help").stdout.split())
     assert all(str(code) in text for _, code, _ in desk_module.EXIT_CODES)
