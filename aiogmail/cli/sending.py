@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.policy
 import mimetypes
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from aiogmail.errors import ConfigurationError
+from aiogmail.errors import ConfigurationError, OutcomeUnknown
 
 from .desk import Desk
 
@@ -85,9 +86,17 @@ def _octets(path: Path) -> bytes:
 
 
 async def send(desk: Desk, message: EmailMessage | bytes, *, settle_timeout: float, as_json: bool) -> None:
-    """Send it, and say what is known."""
+    """Send it, and say what is known.
+
+    Raises:
+        OutcomeUnknown: nobody knows, such as after Ctrl-C on the way.
+    """
     async with desk.gmail() as gmail:
-        result = await gmail.send(message, settle_timeout=settle_timeout)
+        try:
+            result = await gmail.send(message, settle_timeout=settle_timeout)
+        except asyncio.CancelledError:
+            told = "interrupted on the way, and the message may have been handed over: look into Sent before you send it again"
+            raise OutcomeUnknown(told, stage="interrupted") from None
     refused = {one: " ".join(why) for one, why in result.refused.items()}
     if as_json:
         desk.give_json(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from email.message import EmailMessage
 
@@ -226,6 +227,33 @@ def test_the_text_or_the_whole_message_may_come_from_standard_input(shell):
 def test_a_reply_that_is_lost_is_looked_up(shell):
     shell.server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
     assert "confirmed by lookup" in shell("send", "--to", "bob@example.com", "-s", "once", "-t", "x").stdout
+    assert len(shell.account.ledger.submissions) == 1
+
+
+def test_a_send_that_nobody_can_settle_has_an_exit_code_of_its_own(shell):
+    shell.server.configure(sent_copy=False)
+    shell.server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+    result = shell("send", "--to", "bob@example.com", "-t", "x", "--settle-timeout", "0.5", code=6)
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert len(shell.account.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
+def test_a_send_that_is_interrupted_on_its_way_does_not_claim_that_nothing_was_sent(shell, word):
+    shell.server.faults.add(Fault("blackhole", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+    launch = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from aiogmail.cli import main; main()"
+    command = [sys.executable, "-c", launch, "send", "--to", "bob@example.com", "-t", "x"]
+    with subprocess.Popen(command, env={**os.environ, **shell.env}, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not shell.account.ledger.submissions:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(word)
+        told = process.stderr.read()
+        assert process.wait(30) == 6
+    assert "look into Sent" in told
+    assert len(told.splitlines()) == 1
     assert len(shell.account.ledger.submissions) == 1
 
 
