@@ -190,14 +190,18 @@ class Accounts:
     def remove(self, account: Account) -> None:
         """Forget an account and its consent."""
         chosen, accounts = self._load()
+        self.drop(account)
+        accounts.pop(account.address, None)
+        self._save("" if chosen == account.address else chosen, accounts)
+
+    def drop(self, account: Account) -> None:
+        """Remove the consent from where this account has it."""
         if account.keyring:
             keyring = _keyring()
             if keyring.get_password(_SERVICE, account.address) is not None:
                 keyring.delete_password(_SERVICE, account.address)
         else:
             self._credentials_file(account).unlink(missing_ok=True)
-        accounts.pop(account.address, None)
-        self._save("" if chosen == account.address else chosen, accounts)
 
     def remember(self, path: Path, source: Path) -> None:
         """Keep a copy of a JSON file in the folder."""

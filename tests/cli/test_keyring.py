@@ -40,6 +40,20 @@ def test_a_keyring_account_works_and_leaves_no_secret_in_a_file(shell, ring):
     assert not any("refresh_token" in path.read_text() or "ya29." in path.read_text() for path in files)
 
 
+def test_moving_into_the_keyring_leaves_no_secret_in_a_file_and_the_other_way_round(shell, ring):
+    def in_files():
+        return [path.name for path in (shell.home / "config").rglob("*") if path.is_file() and 'refresh_token":' in path.read_text()]
+
+    shell("login", ADDRESS)
+    shell("labels")
+    assert sorted(in_files()) == [f"{ADDRESS}.json", "tokens.json"]
+    assert "refresh_token" not in " ".join(ring.passwords.values())
+    shell("login", ADDRESS, "--keyring")
+    shell("labels")
+    assert in_files() == []
+    assert "refresh_token" in " ".join(ring.passwords.values())
+
+
 def test_a_keyring_account_that_is_forgotten_leaves_nothing(shell, ring):
     shell("labels")
     shell("accounts", "--forget", ADDRESS)
