@@ -39,7 +39,7 @@ from aiogmail.oauth import TokenCache
 
 from .config import Account, Accounts, Servers
 
-__all__ = ["EXIT_CODES", "Desk", "exit_code", "run"]
+__all__ = ["EXIT_CODES", "Desk", "Stage", "exit_code", "let_go_of_the_output", "run"]
 
 EXIT_CODES: tuple[tuple[type[BaseException], int, str], ...] = (
     (ConfigurationError, 2, "an argument, an option or a file is wrong; nothing was sent"),
@@ -157,11 +157,26 @@ def _encoding(file: IO[str]) -> str:
     return getattr(file, "encoding", None) or "utf-8"
 
 
+class _Console(Console):
+    """Rich's own would end the program with 1, from within whatever task is writing, when its reader leaves."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class Stage(Console):
+    """For a program that goes on to its end whether or not anybody watches."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        let_go_of_the_output()
+
+
 def _console(*, stderr: bool) -> Console:
     """With NO_COLOR nothing is styled; by itself, Rich would still write bold."""
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=None)
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+        return _Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=None)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
@@ -180,15 +195,15 @@ def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         desk.say(_one_line(desk, error), "red")
         raise typer.Exit(exit_code(error)) from None
     except BrokenPipeError:  # whoever reads our output has had enough
-        _let_go_of_the_output()
+        let_go_of_the_output()
         raise typer.Exit(0) from None
     except OSError as error:  # a disk that is full, output that cannot be written; not 2: something may have been done, and sent
-        _let_go_of_the_output()
+        let_go_of_the_output()
         desk.say(f"aiogmail: {error.filename or 'output'}: cannot be written: {error.strerror or error}", "red")
         raise typer.Exit(1) from None
 
 
-def _let_go_of_the_output() -> None:
+def let_go_of_the_output() -> None:
     """What is still buffered for it would fail once more when Python ends."""
     if (out := sys.__stdout__) is not None and sys.stdout is out:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())

@@ -142,11 +142,11 @@ def test_a_message_of_html_alone_says_how_to_see_it(shell):
     assert "<p>News</p>" in shell("show", found["id"], "--html").stdout
 
 
-def as_a_program(shell, line, **more):
+def as_a_program(person, line, *, shell=None, **more):
     """A command line in a shell of its own, where what is written to is no object of this test's."""
     command = f'"{sys.executable}" -m aiogmail.cli {line}'
-    environment = {**os.environ, **shell.env, **more}
-    return subprocess.run(command, shell=True, env=environment, capture_output=True, timeout=30, check=False)
+    environment = {**os.environ, **person.env, **more}
+    return subprocess.run(command, shell=True, executable=shell, env=environment, capture_output=True, timeout=30, check=False)
 
 
 def test_a_locale_without_the_letters_gets_them_escaped(shell):
@@ -511,6 +511,13 @@ def test_a_reader_that_has_had_enough_is_no_error(shell):
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("words", "code"), [("doctor", 0), ("demo --messages 10", 0)])
+def test_nor_is_one_that_leaves_a_program_for_people(shell, words, code):
+    done = as_a_program(shell, f"{words} | head -1; exit ${{PIPESTATUS[0]}}", shell="/bin/bash")
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_doctor_finds_a_healthy_account_healthy(shell):
