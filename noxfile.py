@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,12 @@ def release(session: nox.Session) -> None:
     wheel = _build(session)
     session.install("twine>=6")
     session.run("twine", "check", "--strict", *map(str, wheel.parent.iterdir()))
+    [source] = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    for needed in (".ci/run", "CHANGELOG.md", "LICENSE", "README.md", "noxfile.py", "tests/test_readme.py", "benchmarks/__main__.py"):
+        if needed not in packed:
+            session.error(f"{source.name} lacks {needed}: what is released could not be tested")
     for extra in ("", *EXTRAS.split(",")):
         venv = wheel.parent.parent / f"venv-{extra or 'alone'}"
         shutil.rmtree(venv, ignore_errors=True)

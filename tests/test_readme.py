@@ -4,9 +4,12 @@ import builtins
 import contextlib
 import functools
 import importlib.metadata
+import inspect
 import json
+import mailbox
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,8 +22,10 @@ from pathlib import Path
 import pytest
 
 import aiogmail
+from aiogmail import oauth
 from aiogmail.testing.background import BackgroundEmulator
 from aiogmail.testing.oauth import CLIENT_ID, CLIENT_SECRET
+from tests.cli.conftest import Shell
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -218,6 +223,38 @@ def test_snippet_settings(world):
     assert world.space["settings"].smtp.security == "starttls"
 
 
+def test_every_command_line_runs(world, monkeypatch):
+    """Each line of a shell block that begins with aiogmail, in their order; a watch ends with its first event, and an id is one that was found."""
+    shell = Shell(world.server, world.account, world.folder)
+    shell.write_settings()
+    settings = json.loads(Path("settings.json").read_text())
+    Path(settings.pop("client_secrets")).rename("client_secret.json")
+    Path("settings.json").write_text(json.dumps(settings))
+    Path("bill.pdf").write_bytes(b"%PDF-")
+
+    def consent(url):
+        with urllib.request.urlopen(url, timeout=10) as page:
+            return bool(page.read())
+
+    monkeypatch.setattr("aiogmail.cli.accounts.login", functools.partial(oauth.login, open_browser=consent))
+    blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    lines = [shlex.split(line, comments=True)[1:] for block in blocks for line in block.splitlines() if line.startswith("aiogmail ")]
+    assert [words[0] for words in lines] == ["login", "search", "show", "export", "watch", "send"]
+    login, search, show, export, watch, send = lines
+    assert "let in" in shell(*login).stderr
+    [found] = shell(*search).stdout.splitlines()
+    shell(*[word if word != "ID" else found.split("\t")[0] for word in show])
+    assert [one.name for one in Path("attachments").iterdir()] == ["_bill.pdf"]
+    assert "5 messages" in shell(*export).stderr
+    assert len(mailbox.Maildir("backup", create=False)) == 5
+    timer = threading.Timer(1.0, lambda: world.account.deliver(letter(6)))
+    timer.start()
+    shell(*watch, "--count", "1")
+    timer.join()
+    assert json.loads(Path("events.jsonl").read_text())["kind"] == "arrived"
+    assert "confirmed by reply" in shell(*send).stdout
+
+
 def test_the_ci_runs_the_commands_of_the_readme():
     [command] = re.findall(r"<!-- command: tests -->\n```sh\n(.*?)\n```", TEXT)
     assert command.endswith("nox")
@@ -238,5 +275,25 @@ def test_the_names_and_exit_codes_in_the_text_exist():
     assert {name for name in named if not hasattr(aiogmail, name)} == {"IMAP4ClientProtocol"}, "which is aioimaplib's"
     from aiogmail.cli.desk import EXIT_CODES
 
-    codes = re.search(r"the exit code says their kind: (.*?)\.\n", TEXT, re.DOTALL)[1]
+    codes = re.search(r"the exit code says its kind: (.*?)\.\n", TEXT, re.DOTALL)[1]
     assert {int(code) for code in re.findall(r"\d+", codes)} == {code for _, code, _ in EXIT_CODES}
+
+
+def test_every_error_is_in_the_table_of_errors():
+    kinds = {
+        name for name in aiogmail.__all__ if inspect.isclass(kind := getattr(aiogmail, name)) and issubclass(kind, aiogmail.GmailError)
+    }
+    told = set(re.findall(r"`(\w+)`", TEXT.partition("\n## Errors\n")[2].partition("\n## ")[0]))
+    assert kinds - told == {"AuthError", "TransportError"}, "which are only the names of their kinds"
+
+
+def test_the_files_and_folders_in_the_text_exist():
+    named = re.findall(r"`([a-z_0-9]+/[a-z_/0-9.]*)`", TEXT)
+    assert named
+    assert [name for name in named if not (Path(aiogmail.__file__).parent / name).exists()] == []
+
+
+def test_the_drawing_of_the_house_names_every_room():
+    drawing = TEXT.partition("doors for people")[0].rpartition("```text")[2] + TEXT.partition("doors for people")[2].partition("```")[0]
+    rooms = {path.stem for path in Path(aiogmail.__file__).parent.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert {room for room in rooms if not room.startswith("__")} <= set(re.findall(r"\w+", drawing))

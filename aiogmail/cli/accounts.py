@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from aiogmail.client import Gmail
 from aiogmail.errors import ConfigurationError, LoginRequired, TokenEndpointError, TokenRefused
 from aiogmail.oauth import OAuthClient, TokenCache, check_address, login, revoke
+from aiogmail.oauth.credentials import identity_of, key_of
 
 from .config import Account, Servers
 from .desk import Desk
@@ -37,10 +39,12 @@ async def let_in(desk: Desk, address: str, *, client_secrets: Path | None, brows
 
     Raises:
         LoginRequired: the consent was given by another account.
+        ConfigurationError: there is no OAuth client, or no place to remember the account.
         GmailError: what :func:`aiogmail.login` and the first connection raise.
     """
     address = check_address(address).lower()
     servers = desk.servers()
+    desk.accounts.check(keyring=keyring)
     client = _client(desk, servers, client_secrets)
     credentials = await login(client, address=address, browser=browser, show=desk.say)
     async with TokenCache() as tokens, Gmail(address, credentials, tokens=tokens, settings=servers.settings) as gmail:
@@ -49,8 +53,19 @@ async def let_in(desk: Desk, address: str, *, client_secrets: Path | None, brows
                 messages = inbox.state.exists
         except TokenRefused:
             raise LoginRequired(f"consent was given, but not by {address}: log in again, and choose that account on the page") from None
+    before = next((one for one in desk.accounts.all() if one.address == address and one.keyring is not keyring), None)
     desk.accounts.add(Account(address, keyring, servers.path), credentials)
+    if before is not None:
+        await _leave_no_copy(desk, before)
     desk.say(f"{address}: let in; {messages} messages in INBOX", "green")
+
+
+async def _leave_no_copy(desk: Desk, before: Account) -> None:
+    """Whoever chooses the keyring wants no secret left in a file, and the other way round."""
+    with suppress(ConfigurationError):  # what cannot be found or opened any more
+        credentials = desk.accounts.credentials(before)
+        await desk.accounts.store(before).delete(key_of(identity_of(before.address, credentials)))
+        desk.accounts.drop(before)
 
 
 def list_accounts(desk: Desk, *, as_json: bool) -> None:

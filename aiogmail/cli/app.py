@@ -19,7 +19,7 @@ from . import export as _export
 from . import reading, watching
 from . import sending as _sending
 from .demo import run_demo
-from .desk import EXIT_CODES, Desk, log_to_stderr, run
+from .desk import EXIT_CODES, Desk, Stage, let_go_of_the_output, log_to_stderr, run
 
 __all__ = ["app"]
 
@@ -210,14 +210,15 @@ def doctor(
 
 @app.command()
 def demo(
-    messages: Annotated[int, typer.Option(min=1, max=100_000, help="Messages in the mailbox.")] = 2000,
+    messages: Annotated[int, typer.Option(min=10, max=100_000, help="Messages in the mailbox.")] = 2000,
 ) -> None:
     """Read a mailbox to its end while its sessions expire, against a Gmail inside this program."""
-    console = Console(highlight=False)
+    console = Stage(highlight=False)
     try:
         story = asyncio.run(run_demo(console, messages=messages))
-    except GmailError as error:
-        Console(stderr=True).print(f"aiogmail: {error}", style="red", markup=False)
+    except (GmailError, OSError) as error:
+        let_go_of_the_output()
+        Console(stderr=True, soft_wrap=True).print(f"aiogmail: {error}", style="red", markup=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -25,6 +26,8 @@ __all__ = ["FORMATS", "Archive", "Entry", "Index"]
 _VERSION = 1
 _COLON = "!" if sys.platform == "win32" else ":"  # as the mailbox module's documentation has it
 _MAILDIR_FLAGS = (("\\Draft", "D"), ("\\Flagged", "F"), ("\\Answered", "R"), ("\\Seen", "S"), ("\\Deleted", "T"))
+_BEGUN = re.compile(rb"|F|Fr|Fro|From|From \d*@?x{0,3}|From \d+@xxx .*", re.DOTALL)
+"""What of ours may stand in an mbox behind all that its index names: the beginning of a message."""
 _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 
 
@@ -35,6 +38,7 @@ class Entry:
     Attributes:
         id, thread: X-GM-MSGID and X-GM-THRID, 16 hexadecimal digits.
         size, sha256: of the message as it is on the server.
+        kept: SHA-256 of what was written for it: an mbox has other ends of lines, and fields of its own.
         place: the file, relative to the archive; or of an mbox ``"OFFSET:END"``.
         flags, labels: what it had.
     """
@@ -43,6 +47,7 @@ class Entry:
     thread: str
     size: int
     sha256: str
+    kept: str
     place: str
     flags: tuple[str, ...]
     labels: tuple[str, ...]
@@ -56,7 +61,7 @@ class Index:
         about: what the archive is of: another export does not go on in it.
 
     Raises:
-        ConfigurationError: the file is of another export, or no index.
+        ConfigurationError: the file is of another export that has begun, no index, or in use by another program.
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
@@ -67,24 +72,26 @@ class Index:
 
     def open(self) -> None:
         """Read what is there, and make ready to write more."""
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            content = b""
+        self._file = self._path.open("ab")
+        if not _locked(self._file):
+            raise ConfigurationError(f"to: another export holds {self._path} just now; wait for its end")
+        content = self._path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.splitlines()
+        lines = whole.split(b"\n")[:-1]
         try:
-            if lines and json.loads(lines[0]) != self._about:
-                raise ConfigurationError(f"to: {self._path} belongs to another export: {lines[0].decode('utf-8', 'replace')}")
+            if lines and (begun := json.loads(lines[0])) != self._about:
+                if len(lines) > 1 or begun.get("aiogmail-export") != _VERSION:
+                    told = lines[0].decode("utf-8", "replace")
+                    raise ConfigurationError(f"to: {self._path} belongs to another export: {told}; choose another place")
+                whole, lines = b"", []  # of which no message came, such as one of a label that does not exist
             for line in lines[1:]:
                 found = json.loads(line)
                 entry = Entry(**{**found, "flags": tuple(found["flags"]), "labels": tuple(found["labels"])})
                 self.entries[entry.id] = entry
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             if isinstance(error, ConfigurationError):
                 raise
             raise ConfigurationError(f"to: {self._path} is no index of an export") from None
-        self._file = self._path.open("ab")
         self._file.truncate(len(whole))
         if not lines:
             self._line(self._about)
@@ -113,6 +120,20 @@ class Index:
         self._file.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
 
 
+def _locked(file: BinaryIO) -> bool:
+    """Whether nobody else holds the file; until it is closed it is ours. Two that write into one archive would spoil it."""
+    with suppress(ImportError):  # Windows, whose locks would keep us from reading what we have locked
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # a file system without locks
+    return True
+
+
 class Archive(Protocol):
     """One of the formats."""
 
@@ -130,16 +151,16 @@ class Archive(Protocol):
         """Make ready; the entries whose message is not there as it should be."""
         ...
 
-    def put(self, message: Message) -> str:
-        """Write a message; the place where it is."""
+    def put(self, message: Message) -> tuple[str, str]:
+        """Write a message; the place where it is, and the SHA-256 of what was written."""
         ...
 
     def flush(self) -> None:
         """What was put is written, as far as a program that is killed is concerned."""
         ...
 
-    def read(self, entry: Entry) -> bytes | None:
-        """The octets that were kept; ``None`` where the format changes them."""
+    def read(self, entry: Entry) -> bytes:
+        """The octets that were written for a message."""
         ...
 
     def close(self) -> None: ...
@@ -157,24 +178,25 @@ class _Folder(abc.ABC):
         self._prepare()
         self._there = {self._key(self._relative(file)): file for file in self._files()}
         known = {self._key(entry.place): entry for entry in entries}
-        for key in set(self._there) - set(known):
-            if self._is_ours(self._relative(self._there[key])):
-                self._there.pop(key).unlink()  # in place, but the program was killed before it said so
         return [entry for key, entry in known.items() if key not in self._there or self._there[key].stat().st_size != entry.size]
 
-    def put(self, message: Message) -> str:
+    def put(self, message: Message) -> tuple[str, str]:
         temporary, target = self._names(message)
         with temporary.open("wb") as file:
             file.write(message.raw)
         temporary.replace(target)
         place = self._relative(target)
-        self._there[self._key(place)] = target
-        return place
+        key = self._key(place)
+        before = self._there.get(key, target)
+        if before != target:  # it was in place, perhaps with other flags, and the index was lost or did not say so yet
+            before.unlink(missing_ok=True)
+        self._there[key] = target
+        return place, hashlib.sha256(message.raw).hexdigest()
 
     def flush(self) -> None:  # noqa: B027  nothing to do is the answer of both formats
         """Nothing to do: each file is in its place. What a power failure takes is found missing, or altered, by the next run."""
 
-    def read(self, entry: Entry) -> bytes | None:
+    def read(self, entry: Entry) -> bytes:
         return self._there[self._key(entry.place)].read_bytes()
 
     def close(self) -> None:  # noqa: B027  nothing to do is the answer of both formats
@@ -198,16 +220,11 @@ class _Folder(abc.ABC):
     def _files(self) -> Iterable[Path]: ...
 
     @abc.abstractmethod
-    def _is_ours(self, place: str) -> bool: ...
-
-    @abc.abstractmethod
     def _names(self, message: Message) -> tuple[Path, Path]: ...
 
 
 class _Maildir(_Folder):
     """https://cr.yp.to/proto/maildir.html: the name holds date and Gmail id, so that a second run writes the same one."""
-
-    _OURS = re.compile(r"cur/\d+\.G[0-9a-f]{16}\.aiogmail[:!]2,[A-Z]*")
 
     def _prepare(self) -> None:
         for name in ("tmp", "new", "cur"):
@@ -215,9 +232,6 @@ class _Maildir(_Folder):
 
     def _files(self) -> Iterable[Path]:
         return (self._path / "cur").iterdir()
-
-    def _is_ours(self, place: str) -> bool:
-        return self._OURS.fullmatch(place) is not None
 
     def _names(self, message: Message) -> tuple[Path, Path]:
         date = message.internal_date
@@ -229,16 +243,11 @@ class _Maildir(_Folder):
 class _Eml(_Folder):
     """A file ``ID.eml`` a message."""
 
-    _OURS = re.compile(r"[0-9a-f]{16}\.eml")
-
     def _prepare(self) -> None:
         self._path.mkdir(parents=True, exist_ok=True)
 
     def _files(self) -> Iterable[Path]:
         return self._path.glob("*.eml")
-
-    def _is_ours(self, place: str) -> bool:
-        return self._OURS.fullmatch(place) is not None
 
     def _names(self, message: Message) -> tuple[Path, Path]:
         name = f"{message.gmail_id:016x}.eml"
@@ -249,6 +258,8 @@ class _Mbox:
     """One file, mboxrd, with Gmail's thread and labels in two fields, as Google Takeout writes them; lines end with LF."""
 
     def __init__(self, path: Path) -> None:
+        if not path.name:
+            raise ConfigurationError(f"to: expected a file for an mbox, got {str(path)!r}")
         self._path = path
         self._file: BinaryIO | None = None
         self.index_path = path.with_name(f"{path.name}.aiogmail-export.jsonl")
@@ -262,28 +273,34 @@ class _Mbox:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._path.exists() and self._path.stat().st_size < end:
             raise ConfigurationError(f"to: {self._path} is shorter than its index says; remove both to begin anew")
-        self._file = self._path.open("ab")
+        self._file = self._path.open("a+b")
+        self._file.seek(end)
+        if not _BEGUN.fullmatch(self._file.read(64)):
+            raise ConfigurationError(f"to: {self._path} was changed by another program; move it away, with its index, to begin anew")
         self._file.truncate(end)  # a message that was being written when the program was killed
         self._file.seek(end)
         return []
 
-    def put(self, message: Message) -> str:
+    def put(self, message: Message) -> tuple[str, str]:
         assert self._file is not None
         begin = self._file.tell()
         date = message.internal_date
         when = date.strftime("%a %b %d %H:%M:%S %Y") if date is not None else "Thu Jan 01 00:00:00 1970"
         labels = ",".join(sorted(label.replace(",", " ") for label in message.labels)).encode("utf-8")
-        self._file.write(f"From {message.gmail_id}@xxx {when}\n".encode("ascii"))
-        self._file.write(b"X-GM-THRID: %d\nX-Gmail-Labels: %s\n" % (message.thread_id, labels))
-        self._file.write(_FROM.sub(rb">\1", message.raw.replace(b"\r\n", b"\n")).rstrip(b"\n") + b"\n\n")
-        return f"{begin}:{self._file.tell()}"
+        head = b"From %d@xxx %s\nX-GM-THRID: %d\nX-Gmail-Labels: %s\n" % (message.gmail_id, when.encode("ascii"), message.thread_id, labels)
+        written = head + _FROM.sub(rb">\1", message.raw.replace(b"\r\n", b"\n")).rstrip(b"\n") + b"\n\n"
+        self._file.write(written)
+        return f"{begin}:{begin + len(written)}", hashlib.sha256(written).hexdigest()
 
     def flush(self) -> None:
         assert self._file is not None
         self._file.flush()
 
-    def read(self, entry: Entry) -> bytes | None:  # noqa: ARG002  nothing is read: the octets are not those of the server
-        return None
+    def read(self, entry: Entry) -> bytes:
+        assert self._file is not None
+        begin, _, end = entry.place.partition(":")
+        self._file.seek(int(begin))  # what is written goes to the end all the same
+        return self._file.read(int(end) - int(begin))
 
     def close(self) -> None:
         if self._file is not None:
@@ -293,11 +310,11 @@ class _Mbox:
             self._file = None
 
 
-def entry_of(message: Message, place: str) -> Entry:
-    """What the index says of a message."""
+def entry_of(message: Message, place: str, kept: str) -> Entry:
+    """What the index says of a message that was put in its place."""
     digest = hashlib.sha256(message.raw).hexdigest()
     flags, labels = tuple(sorted(message.flags)), tuple(sorted(message.labels))
-    return Entry(f"{message.gmail_id:016x}", f"{message.thread_id:016x}", len(message.raw), digest, place, flags, labels)
+    return Entry(f"{message.gmail_id:016x}", f"{message.thread_id:016x}", len(message.raw), digest, kept, place, flags, labels)
 
 
 FORMATS: dict[str, type[_Maildir | _Eml | _Mbox]] = {"maildir": _Maildir, "mbox": _Mbox, "eml": _Eml}

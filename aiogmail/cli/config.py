@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import ssl
@@ -28,6 +29,7 @@ from aiogmail.settings import Endpoint, Settings
 __all__ = ["Account", "Accounts", "Servers"]
 
 _VERSION = 1
+_NONE = object()
 _SERVICE = "aiogmail credentials"
 
 
@@ -84,7 +86,10 @@ def _endpoint(path: Path, name: str, value: Any, context: ssl.SSLContext | None)
     if not isinstance(value, Mapping) or not set(value) <= {"host", "port", "security"} or "host" not in value:
         raise ConfigurationError(f"settings {path}: {name}: expected an object with host, port and perhaps security")
     default: Endpoint = getattr(Settings(), name)
-    return replace(default, ssl_context=context, **dict(value))
+    try:
+        return replace(default, ssl_context=context, **dict(value))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"settings {path}: {name}: {error}") from None
 
 
 def _text(path: Path, found: Mapping[str, Any], name: str) -> str:
@@ -149,6 +154,21 @@ class Accounts:
             raise ConfigurationError(f"account: {len(accounts)} are logged in; {missing}")
         return account
 
+    def check(self, *, keyring: bool) -> None:
+        """Whether an account can be remembered, before a person is asked to consent.
+
+        Raises:
+            ConfigurationError: its folder cannot be written, or there is no keyring that works.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise ConfigurationError(f"{self.folder}: cannot be written: {error.strerror}; AIOGMAIL_HOME names another folder") from None
+        if keyring:
+            _keyring().get_password(_SERVICE, "")
+
     # -- changing ----------------------------------------------------------------------------------------------------------
 
     def add(self, account: Account, credentials: UserCredentials) -> None:
@@ -170,14 +190,18 @@ class Accounts:
     def remove(self, account: Account) -> None:
         """Forget an account and its consent."""
         chosen, accounts = self._load()
+        self.drop(account)
+        accounts.pop(account.address, None)
+        self._save("" if chosen == account.address else chosen, accounts)
+
+    def drop(self, account: Account) -> None:
+        """Remove the consent from where this account has it."""
         if account.keyring:
             keyring = _keyring()
             if keyring.get_password(_SERVICE, account.address) is not None:
                 keyring.delete_password(_SERVICE, account.address)
         else:
             self._credentials_file(account).unlink(missing_ok=True)
-        accounts.pop(account.address, None)
-        self._save("" if chosen == account.address else chosen, accounts)
 
     def remember(self, path: Path, source: Path) -> None:
         """Keep a copy of a JSON file in the folder."""
@@ -191,12 +215,14 @@ class Accounts:
         Raises:
             ConfigurationError: it is not there any more.
         """
-        if not account.keyring:
-            return UserCredentials.from_authorized_user_file(self._credentials_file(account))
-        found = _keyring().get_password(_SERVICE, account.address)
+        file = self._credentials_file(account)
+        if not account.keyring and file.exists():
+            return UserCredentials.from_authorized_user_file(file)
+        found = _keyring().get_password(_SERVICE, account.address) if account.keyring else None
         if found is None:
+            where = "in the keyring" if account.keyring else f"in {file}"
             raise ConfigurationError(
-                f"account {account.address}: its consent is not in the keyring any more; run: aiogmail login {account.address}"
+                f"account {account.address}: its consent is not {where} any more; run: aiogmail login {account.address}"
             )
         return UserCredentials.from_authorized_user_info(json.loads(found))
 
@@ -215,7 +241,9 @@ class Accounts:
             raise ConfigurationError(f"accounts {self._file}: of another version; expected {_VERSION}")
         accounts = {}
         for address, one in found["accounts"].items():
-            settings = one.get("settings")
+            settings = one.get("settings") if isinstance(one, Mapping) else _NONE
+            if not isinstance(settings, str | None):
+                raise ConfigurationError(f"accounts {self._file}: {address}: damaged; remove the file, then: aiogmail login {address}")
             accounts[address] = Account(address, bool(one.get("keyring")), Path(settings) if settings else None)
         return str(found.get("default") or ""), accounts
 
@@ -247,8 +275,39 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
     return found
 
 
-def _keyring() -> Any:
+class _Keyring:
+    """This machine's keyring.
+
+    Raises, from its methods:
+        ConfigurationError: it does not work, such as where nobody has unlocked it or there is none.
+    """
+
+    def __init__(self, backend: Any, failure: type[Exception]) -> None:
+        self._backend = backend
+        self._failure = failure
+
+    def get_password(self, service: str, name: str) -> str | None:
+        found: str | None = self._try("get_password", service, name)
+        return found
+
+    def set_password(self, service: str, name: str, secret: str) -> None:
+        self._try("set_password", service, name, secret)
+
+    def delete_password(self, service: str, name: str) -> None:
+        self._try("delete_password", service, name)
+
+    def _try(self, method: str, *arguments: str) -> Any:
+        try:
+            return getattr(self._backend, method)(*arguments)
+        except self._failure as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigurationError(f"keyring: {why}; unlock or install one, or log in without --keyring")
+
+
+def _keyring() -> _Keyring:
     try:
-        return import_module("keyring")
+        keyring = import_module("keyring")
+        errors = import_module("keyring.errors")
     except ImportError:
         raise ConfigurationError("keyring: not installed; run: pip install 'aiogmail[keyring]'") from None
+    return _Keyring(keyring, errors.KeyringError)

@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import typer
 from rich.console import Console
@@ -38,7 +39,7 @@ from aiogmail.oauth import TokenCache
 
 from .config import Account, Accounts, Servers
 
-__all__ = ["EXIT_CODES", "Desk", "exit_code", "run"]
+__all__ = ["EXIT_CODES", "Desk", "Stage", "exit_code", "let_go_of_the_output", "run"]
 
 EXIT_CODES: tuple[tuple[type[BaseException], int, str], ...] = (
     (ConfigurationError, 2, "an argument, an option or a file is wrong; nothing was sent"),
@@ -108,38 +109,74 @@ class Desk:
         self.err.print(text, style=style, markup=False)
 
     def give_json(self, value: Mapping[str, Any]) -> None:
-        """One line of JSON."""
-        self.write(json.dumps(value, ensure_ascii=False, default=str))
+        """One line of JSON, whatever its reader takes for the end of a line."""
+        line = _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False, default=str))
+        self.write(line if _fits(line, self.out.file) else json.dumps(value, default=str))
 
     def write(self, line: str) -> None:
-        """One line as it is: what a program reads is neither folded nor coloured."""
-        self.out.file.write(line + "\n")
-        self.out.file.flush()
+        """One line as it is: what a program reads is neither folded nor coloured. What the output's encoding lacks is escaped."""
+        file = self.out.file
+        if not _fits(line, file):
+            line = line.encode(_encoding(file), "backslashreplace").decode(_encoding(file))
+        file.write(line + "\n")
+        file.flush()
 
     def give_table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
         """A table on a terminal, lines with tabs in a pipe."""
         if not self.out.is_terminal:
             for row in rows:
-                self.write("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+                self.write("\t".join(map(_plain, row)))
             return
         table = Table(show_edge=False, box=None, pad_edge=False, header_style="bold")
         for number, name in enumerate(columns):
             table.add_column(name, no_wrap=number == 0)  # the first is what another command is given: in one piece
         for number, row in enumerate(rows):
-            table.add_row(*(_plain(cell) for cell in row), style=styles[number] if styles else "")
+            table.add_row(*(Text(_plain(cell)) for cell in row), style=styles[number] if styles else "")
         self.out.print(table, soft_wrap=False)
 
 
-def _plain(cell: str) -> Text:
-    """A cell in which nothing is markup, and no control character reaches the terminal: subjects come from strangers."""
-    return Text("".join(char if char.isprintable() else " " for char in cell))
+_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON leaves as it is, and some programs take for the end of a line, some terminals for a command."""
+
+
+def _plain(cell: str) -> str:
+    """A cell in which no control character reaches a terminal, by way of a pipe either: subjects come from strangers."""
+    return "".join(char if char.isprintable() else " " for char in cell)
+
+
+def _fits(line: str, file: IO[str]) -> bool:
+    """Whether a file can hold a line: not every locale's encoding can."""
+    try:
+        line.encode(_encoding(file))
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _encoding(file: IO[str]) -> str:
+    return getattr(file, "encoding", None) or "utf-8"
+
+
+class _Console(Console):
+    """Rich's own would end the program with 1, from within whatever task is writing, when its reader leaves."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class Stage(Console):
+    """For a program that goes on to its end whether or not anybody watches."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        let_go_of_the_output()
 
 
 def _console(*, stderr: bool) -> Console:
     """With NO_COLOR nothing is styled; by itself, Rich would still write bold."""
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=None)
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+        return _Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=None)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
@@ -158,8 +195,18 @@ def run(desk: Desk, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         desk.say(_one_line(desk, error), "red")
         raise typer.Exit(exit_code(error)) from None
     except BrokenPipeError:  # whoever reads our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_the_output()
         raise typer.Exit(0) from None
+    except OSError as error:  # a disk that is full, output that cannot be written; not 2: something may have been done, and sent
+        let_go_of_the_output()
+        desk.say(f"aiogmail: {error.filename or 'output'}: cannot be written: {error.strerror or error}", "red")
+        raise typer.Exit(1) from None
+
+
+def let_go_of_the_output() -> None:
+    """What is still buffered for it would fail once more when Python ends."""
+    if (out := sys.__stdout__) is not None and sys.stdout is out:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 async def _until_terminated(work: Coroutine[Any, Any, Any]) -> None:
@@ -177,9 +224,9 @@ def _one_line(desk: Desk, error: BaseException) -> str:
         return "aiogmail: interrupted"
     if isinstance(error, asyncio.CancelledError):
         return "aiogmail: terminated"
-    advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
-    if advice:
-        advice = "; " + advice.format(address=desk.address or "ADDRESS")
+    advice = ""
+    with suppress(ConfigurationError):  # without an account there is nobody to advise: whoever logs in reads the message
+        advice = next((f"; {words.format(address=desk.account().address)}" for kind, words in _ADVICE if isinstance(error, kind)), "")
     kind = " (a bug of aiogmail's: please report it)" if isinstance(error, StateError) else ""
     return f"aiogmail: {' '.join(str(error).split())}{kind}{advice}"
 

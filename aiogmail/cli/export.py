@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from aiogmail.errors import ConfigurationError, ProtocolError
+from aiogmail.errors import ConfigurationError
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.query import Q
 from aiogmail.imap.uidset import UidSet
@@ -26,8 +27,7 @@ async def export(desk: Desk, query: str, *, mailbox: str | None, to: Path, kind:
     """Export what a query finds in a label.
 
     Raises:
-        ConfigurationError: the target is of another export, or cannot be written.
-        ProtocolError: what was written is not what the server has.
+        ConfigurationError: the target is of another export, cannot be written, or holds other octets than were written there.
     """
     account = desk.account().address
     archive: Archive = FORMATS[kind](to)
@@ -35,13 +35,14 @@ async def export(desk: Desk, query: str, *, mailbox: str | None, to: Path, kind:
     try:
         archive.index_path.parent.mkdir(parents=True, exist_ok=True)
         archive.check()
-        index.open()
         try:
-            for damaged in archive.open(index.entries.values()):
-                del index.entries[damaged.id]
+            index.open()
+            damaged = archive.open(index.entries.values())
+            for one in damaged:
+                del index.entries[one.id]
             async with desk.gmail() as gmail, opened(gmail, mailbox) as box:
-                found = await _export(desk, box, query, archive, index)
-            _verify(archive, [index.entries[one] for one in found if one in index.entries])
+                await _export(desk, box, query, archive, index)
+            _verify(to, archive, index.entries.values())
         finally:
             archive.close()
             index.close()
@@ -49,10 +50,13 @@ async def export(desk: Desk, query: str, *, mailbox: str | None, to: Path, kind:
         if isinstance(error, ConnectionError | TimeoutError):
             raise
         raise ConfigurationError(f"to: {error.filename or to} cannot be written: {error.strerror or error}") from None
+    lost = [one.place for one in damaged if one.id not in index.entries]
+    if lost:
+        desk.say(f"{len(lost)} exported earlier are damaged or gone, and no longer found on the server: {', '.join(lost[:5])}", "yellow")
     desk.say(f"{len(index.entries)} messages in {to}, verified", "green")
 
 
-async def _export(desk: Desk, box: Mailbox, query: str, archive: Archive, index: Index) -> list[str]:
+async def _export(desk: Desk, box: Mailbox, query: str, archive: Archive, index: Index) -> None:
     uids = await box.search(Q.gmail(query) if query else Q.all)
     ids: list[str] = []
     left: list[int] = []
@@ -74,14 +78,13 @@ async def _export(desk: Desk, box: Mailbox, query: str, archive: Archive, index:
             async for message in box.fetch(UidSet(left), *_ITEMS):
                 if f"{message.gmail_id:016x}" in index.entries:
                     continue  # the same message under another UID
-                unsaved.append(entry_of(message, archive.put(message)))
+                unsaved.append(entry_of(message, *archive.put(message)))
                 written += 1
                 progress.update(bar, advance=len(message.raw), description=f"{written} of {len(ids)} messages")
                 if len(unsaved) >= _BATCH:
                     _save(archive, index, unsaved)
         finally:  # also of an export that is interrupted: the next one need not fetch these again
             _save(archive, index, unsaved)
-    return ids
 
 
 def _save(archive: Archive, index: Index, unsaved: list[Entry]) -> None:
@@ -93,10 +96,12 @@ def _save(archive: Archive, index: Index, unsaved: list[Entry]) -> None:
     unsaved.clear()
 
 
-def _verify(archive: Archive, entries: list[Entry]) -> None:
+def _verify(to: Path, archive: Archive, entries: Iterable[Entry]) -> None:
     """Read back what was written, in this run or an earlier one."""
     archive.flush()
     for entry in entries:
-        octets = archive.read(entry)
-        if octets is not None and hashlib.sha256(octets).hexdigest() != entry.sha256:
-            raise ProtocolError(f"{entry.place}: is not what the server sent; remove it and run the export again", connection_lost=False)
+        if hashlib.sha256(archive.read(entry)).hexdigest() != entry.kept:
+            raise ConfigurationError(f"to: {entry.place} in {to} was altered since it was exported: {_MEND}")
+
+
+_MEND = "remove that file, or of an mbox all of it and its index, and run the export again"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from aiogmail.client import Gmail, ImapClient
-from aiogmail.errors import CommandError, GmailError, MailboxNotFound, OutcomeUnknown
+from aiogmail.errors import AuthError, CommandError, GmailError, MailboxNotFound, OutcomeUnknown
 from aiogmail.imap.events import Arrived, Changed, Gone
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.query import Q
@@ -190,6 +190,26 @@ async def _sent_lag(asked: _Asked, _box: Mailbox) -> tuple[str, str]:
             await asyncio.wait([waiting])
 
 
+async def _stale(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    uid = await asked.append(box, "changed by two")
+    await box.add_flags(uid, "\\Answered")
+    async with asked.imap() as client:  # Mailbox.set_flags would not ask for what it knows to be stale
+        await client.aioimaplib.select(asked.label)
+        reply = await client.aioimaplib.uid("store", str(uid), "(UNCHANGEDSINCE 1)", "+FLAGS", "(\\Flagged)")
+    told = reply.lines[-1].decode("utf-8", "replace")
+    return ("refused with MODIFIED" if "[MODIFIED" in told else "another answer"), f"{reply.result} {told}"
+
+
+async def _recent(asked: _Asked, _box: Mailbox) -> tuple[str, str]:
+    async with asked.gmail.pop3() as drop:
+        others = (await drop.stat()).count
+    try:
+        async with asked.gmail.pop3(recent=True) as drop:
+            return "let in", f"{(await drop.stat()).count} messages are offered with it, {others} without"
+    except AuthError as error:
+        return "refused", " ".join(str(error).split())
+
+
 async def _ask_again_for_a_label(asked: _Asked) -> Answer:
     words = "Has a label that was deleted and made again another UIDVALIDITY?"
     try:
@@ -224,4 +244,6 @@ _QUESTIONS: tuple[tuple[str, Question], ...] = (
     ("Is a change of labels told during IDLE?", _label_told),
     ("Does a message leave a mailbox at once when its label is removed?", _own_label_removed),
     ("How long until a sent message is in Sent, and with its own Message-ID?", _sent_lag),
+    ("What does STORE with UNCHANGEDSINCE answer for a message that has changed?", _stale),
+    ("Is POP3's recent: mode let in by XOAUTH2?", _recent),
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aiogmail.client import Gmail
-from aiogmail.errors import ConfigurationError, MailboxNotFound
+from aiogmail.errors import ConfigurationError, GmailError, MailboxNotFound
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.models import Message
 from aiogmail.imap.query import Q, Query
@@ -139,7 +139,14 @@ def _by_id(gmail_id: int) -> Query:
 async def show(
     desk: Desk, gmail_id: int, *, mailbox: str | None, headers: bool, raw: bool, html: bool, save: Path | None, part: str | None
 ) -> None:
-    """One message: its headers, its text, its attachments; or what of it was asked for."""
+    """One message: its headers, its text, its attachments; or what of it was asked for.
+
+    Raises:
+        ConfigurationError: two things were asked for, there is no such message, or what it is saved to cannot be written.
+    """
+    asked = [name for name, given in (("headers", headers), ("raw", raw), ("html", html), ("part", part is not None)) if given]
+    if len(asked) > 1 or (save is not None and (headers or html)):
+        raise ConfigurationError(f"{', '.join(asked)}: one at a time, please; save goes with raw, part or neither")
     async with desk.gmail() as gmail, opened(gmail, mailbox) as box:
         uid = await find(box, gmail_id)
         if raw:
@@ -177,7 +184,10 @@ def _print(desk: Desk, message: Message, *, html: bool) -> None:
         if value:
             desk.write(f"{name}: {_visible(value)}")
     desk.write("")
-    desk.write(_visible(message.html if html else message.text).rstrip())
+    text = _visible(message.html if html else message.text).rstrip()
+    desk.write(text)
+    if not text and not html and message.structure is not None and message.structure.body("html") is not None:
+        desk.say("the message has no plain text, only HTML: --html shows it")
     attachments = message.attachments
     if attachments:
         desk.write("")
@@ -201,8 +211,13 @@ async def _name_of(box: Mailbox, uid: int, part: str) -> str:
 async def _pour(desk: Desk, box: Mailbox, uid: int, part: str | None, target: Path | None) -> None:
     """The octets of a message or a part: into a file, or as they are on standard output."""
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        await box.save(uid, target, part)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            await box.save(uid, target, part)
+        except OSError as error:
+            if isinstance(error, GmailError):
+                raise
+            raise ConfigurationError(f"save: {error.filename or target} cannot be written: {error.strerror or error}") from None
         desk.say(f"saved {target}")
         return
     out = getattr(desk.out.file, "buffer", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.policy
 import mimetypes
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from aiogmail.errors import ConfigurationError
+from aiogmail.errors import ConfigurationError, OutcomeUnknown
 
 from .desk import Desk
 
@@ -53,12 +54,21 @@ class Letter:
         except (ValueError, IndexError) as error:
             raise ConfigurationError(f"to, subject: {error}") from None
         text = self.text if self.text is not None else _typed()
-        made.set_content(text if text.endswith("\n") else f"{text}\n")
+        try:
+            made.set_content(text if text.endswith("\n") else f"{text}\n")
+        except UnicodeError:
+            raise ConfigurationError("text: is no text in this locale's encoding; a file of another goes with --attach") from None
         for path in self.attachments:
-            kind, _ = mimetypes.guess_type(path.name)
-            main, _, sub = (kind or "application/octet-stream").partition("/")
+            main, _, sub = _kind(path).partition("/")
             made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=path.name)
         return made
+
+
+def _kind(path: Path) -> str:
+    """A content type that the octets of a file may have in base64: a message may not (RFC 2046 section 5.2.1), and x.tar.gz is no tar."""
+    kind, encoding = mimetypes.guess_type(path.name)
+    is_whole = kind is not None and encoding is None and not kind.startswith(("message/", "multipart/"))
+    return kind if is_whole and kind is not None else "application/octet-stream"
 
 
 def _typed() -> str:
@@ -76,9 +86,17 @@ def _octets(path: Path) -> bytes:
 
 
 async def send(desk: Desk, message: EmailMessage | bytes, *, settle_timeout: float, as_json: bool) -> None:
-    """Send it, and say what is known."""
+    """Send it, and say what is known.
+
+    Raises:
+        OutcomeUnknown: nobody knows, such as after Ctrl-C on the way.
+    """
     async with desk.gmail() as gmail:
-        result = await gmail.send(message, settle_timeout=settle_timeout)
+        try:
+            result = await gmail.send(message, settle_timeout=settle_timeout)
+        except asyncio.CancelledError:
+            told = "interrupted on the way, and the message may have been handed over: look into Sent before you send it again"
+            raise OutcomeUnknown(told, stage="interrupted") from None
     refused = {one: " ".join(why) for one, why in result.refused.items()}
     if as_json:
         desk.give_json(

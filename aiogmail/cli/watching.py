@@ -21,7 +21,8 @@ __all__ = ["watch"]
 async def watch(desk: Desk, *, mailbox: str | None, as_json: bool, command: str | None, cursor_file: Path | None, count: int) -> None:
     """Tell what happens, until interrupted or ``count`` events were told.
 
-    A cursor is saved when its event was written, or its command has ended with 0: one that failed is told again by the next run.
+    A cursor is saved when the watch begins, and when an event was written, or its command has ended with 0: one that failed is told again
+    by the next run.
     """
     cursor = _load(cursor_file)
     async with desk.gmail() as gmail:
@@ -35,20 +36,32 @@ async def watch(desk: Desk, *, mailbox: str | None, as_json: bool, command: str 
 
 async def _follow(desk: Desk, events: Any, *, as_json: bool, command: str | None, cursor_file: Path | None, count: int) -> None:
     told = 0
+    _save(cursor_file, events.cursor)  # a run that ends before its first event has seen where it began all the same
     desk.say("watching; Ctrl-C ends it")
     async for event in events:
         value = described(event)
         if command is not None:
-            await _execute(command, value)
+            code = await _execute(command, value)
+            if code:
+                again = "; its event will be told again" if cursor_file is not None else ""
+                raise ConfigurationError(f"exec: {command!r} ended with {code}{again}")
         if as_json:
             desk.give_json(value)
         else:
             desk.write("\t".join(str(part) for part in _line(value)))
-        if cursor_file is not None:
-            write_private(cursor_file, event.cursor.to_json().encode(), f".{os.getpid()}")
+        _save(cursor_file, event.cursor)
         told += 1
         if told == count:
             return
+
+
+def _save(path: Path | None, cursor: Cursor) -> None:
+    if path is None:
+        return
+    try:
+        write_private(path, cursor.to_json().encode(), f".{os.getpid()}")
+    except OSError as error:
+        raise ConfigurationError(f"cursor {path}: cannot be written: {error.strerror or error}") from None
 
 
 def described(event: Event) -> dict[str, Any]:
@@ -69,12 +82,8 @@ def _line(value: dict[str, Any]) -> tuple[Any, ...]:
     return value["kind"], value.get("id", ""), value.get("uid", ""), " ".join((*value.get("labels", ()), *value.get("flags", ())))
 
 
-async def _execute(command: str, value: dict[str, Any]) -> None:
-    """Run a command in the shell, the event in its standard input and environment.
-
-    Raises:
-        ConfigurationError: it ended with another code than 0.
-    """
+async def _execute(command: str, value: dict[str, Any]) -> int | None:
+    """Run a command in the shell, the event in its standard input and environment; what it ended with."""
     words = {f"AIOGMAIL_{name.upper()}": str(value[name]) for name in ("kind", "id", "uid", "mailbox", "account") if name in value}
     process = await asyncio.create_subprocess_shell(command, stdin=asyncio.subprocess.PIPE, env={**os.environ, **words})
     try:
@@ -84,8 +93,7 @@ async def _execute(command: str, value: dict[str, Any]) -> None:
             process.terminate()
             await process.wait()
         raise
-    if process.returncode:
-        raise ConfigurationError(f"exec: {command!r} ended with {process.returncode}; its event will be told again")
+    return process.returncode
 
 
 def _load(path: Path | None) -> Cursor | None:
@@ -93,5 +101,6 @@ def _load(path: Path | None) -> Cursor | None:
         return None
     try:
         return Cursor.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"cursor {path}: cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigurationError(f"cursor {path}: cannot be read: {reason}") from None

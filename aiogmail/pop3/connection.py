@@ -240,6 +240,9 @@ class Connection(asyncio.Protocol):
         lines = []
         while self._waiting and len(self._on_wire) < self.depth:
             exchange = self._waiting.popleft()
+            if log.isEnabledFor(logging.DEBUG):
+                shown = "AUTH '…'" if exchange.expect is Expect.AUTH else exchange.line.decode("ascii", "replace")
+                log.debug("%s C: %s", self.name, shown)
             lines.append(exchange.line + b"\r\n")
             exchange.line = b""
             self._parser.expect(exchange.expect, table=exchange.table)
@@ -290,6 +293,7 @@ class Connection(asyncio.Protocol):
 
     def _complete(self, exchange: Exchange, status: Status) -> None:
         self._on_wire.popleft()
+        log.debug("%s S: %s", self.name, status)
         if self._on_wire:
             self._due()
         if not exchange.future.done():

@@ -131,6 +131,8 @@ class SmtpConnection(asyncio.Protocol):
             GmailError: the connection is gone, or is given up; nothing was written.
         """
         self.check()
+        if log.isEnabledFor(logging.DEBUG):
+            _show(self.name, data, stage)
         exchange = Exchange(self._loop, stage, count, self.timeouts.command if patience is None else patience)
         self._waiting.append(exchange)
         if len(self._waiting) == 1:
@@ -230,6 +232,7 @@ class SmtpConnection(asyncio.Protocol):
         complete: list[Exchange] = []
         ending: GmailError | None = None
         for reply in replies:
+            log.debug("%s S: %s", self.name, reply)
             if ending is not None or not self._waiting:
                 ending = ending or self._unasked(reply)
                 break
@@ -270,6 +273,15 @@ class SmtpConnection(asyncio.Protocol):
 
     def _too_late(self, exchange: Exchange) -> None:
         self.fail(TimedOut(f"{self.name}: no answer within {exchange.patience:g} s ({exchange.stage})"))
+
+
+def _show(name: str, data: bytes, stage: str) -> None:
+    """Log commands. Those of AUTH are not even looked at, and what has no command is a message's body."""
+    if stage == "AUTH" or not data:
+        log.debug("%s C: %s", name, "AUTH '…'" if data else "the message")
+        return
+    for line in data.decode("utf-8", "replace").splitlines():
+        log.debug("%s C: %s", name, line)
 
 
 def _keep_alive(sock: socket.socket | None, timeouts: Timeouts) -> None:

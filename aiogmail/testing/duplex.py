@@ -308,11 +308,11 @@ class Duplex(asyncio.Protocol):
     # Life
 
     def _close_transport(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return  # asyncio's TLS transport, closed twice, cannot be aborted any more: on Python 3.11.2 (Debian 12) that raises
         if self._pump is not None and self._pump.queued:
-            pump, transport = self._pump, self._transport
-            assert transport is not None
-            pump.when_empty(transport.close)
-        elif self._transport is not None:
+            self._pump.when_empty(self._transport.close)
+        else:
             self._transport.close()
 
     async def start_tls(self, context: object) -> None:

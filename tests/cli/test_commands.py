@@ -1,12 +1,16 @@
 """The commands that read, send and watch, as a person at a shell meets them; the emulator's ledger says what was done."""
 
+import base64
+import email
 import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from email.message import EmailMessage
 
@@ -75,6 +79,7 @@ def test_a_subject_cannot_steer_the_terminal_or_write_markup(shell):
     shell.account.deliver(b"From: a@b.c\r\nSubject: \x1b]0;owned\x07x\r\nMessage-ID: <x@y.z>\r\n\r\nbody \x1b[2J\r\n")
     out = shell("search").stdout
     assert "[red]boo[/red]" in out
+    assert "\x1b" not in out, "nor by way of a pipe"
     for one in shell.json("search"):
         assert "\x1b" not in shell("show", one["id"]).stdout
 
@@ -114,6 +119,55 @@ def test_what_is_not_there_is_told(shell):
     assert "no attachments" in shell("show", found["id"], "--save", str(shell.home / "none")).stderr
 
 
+def test_what_cannot_be_saved_is_one_line(shell):
+    shell.account.deliver(letter("files", attachments=[("x.txt", b"one")]))
+    [found] = shell.json("search")
+    (shell.home / "file").write_text("")
+    for target in (shell.home / "file", shell.home / "file" / "below"):
+        told = shell("show", found["id"], "--save", str(target), code=2).stderr
+        assert "cannot be written" in told
+        assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("--raw", "--part", "1"), ("--html", "--headers"), ("--headers", "--save", "x")])
+def test_one_thing_is_shown_at_a_time(shell, words):
+    shell.account.deliver(letter("plain"))
+    assert "one at a time" in shell("show", shell.json("search")[0]["id"], *words, code=2).stderr
+
+
+def test_a_message_of_html_alone_says_how_to_see_it(shell):
+    shell.account.deliver(b"Subject: news\r\nContent-Type: text/html\r\nMessage-ID: <h@y.z>\r\n\r\n<p>News</p>\r\n")
+    [found] = shell.json("search")
+    assert "--html shows it" in shell("show", found["id"]).stderr
+    assert "<p>News</p>" in shell("show", found["id"], "--html").stdout
+
+
+def as_a_program(person, line, *, shell=None, **more):
+    """A command line in a shell of its own, where what is written to is no object of this test's."""
+    command = f'"{sys.executable}" -m aiogmail.cli {line}'
+    environment = {**os.environ, **person.env, **more}
+    return subprocess.run(command, shell=True, executable=shell, env=environment, capture_output=True, timeout=30, check=False)
+
+
+def test_a_locale_without_the_letters_gets_them_escaped(shell):
+    shell.account.deliver("From: a@b.c\r\nSubject: Grüße\x9b\u2028!\r\nMessage-ID: <l@y.z>\r\n\r\nÄ\r\n".encode())
+    done = as_a_program(shell, "search", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"Gr\xfc\xdfe" in done.stdout
+    for encoding in ("ascii", "utf-8"):
+        [line] = as_a_program(shell, "search --json", PYTHONIOENCODING=encoding).stdout.decode().splitlines()
+        assert json.loads(line)["subject"] == "Grüße\x9b\u2028!"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")
+def test_output_that_cannot_be_written_is_one_line_and_no_claim_that_nothing_was_sent(shell):
+    shell.account.deliver(letter("one"))
+    done = as_a_program(shell, "search > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == b"aiogmail: output: cannot be written: No space left on device\n"
+    assert as_a_program(shell, "search >&-").returncode == 0
+
+
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +195,22 @@ def test_a_message_is_sent_once_and_told(shell):
     assert b'filename="notes.txt"' in submitted.raw
 
 
+def test_attachments_have_a_type_that_fits_their_octets(shell):
+    for name in ("a.tar.gz", "b.eml", "c.png"):
+        (shell.home / name).write_bytes(b"From: x")
+    shell(
+        "send",
+        "--to",
+        "bob@example.com",
+        "-t",
+        "x",
+        *(word for name in ("a.tar.gz", "b.eml", "c.png") for word in ("--attach", str(shell.home / name))),
+    )
+    [submitted] = shell.account.ledger.submissions
+    found = [part.get_content_type() for part in email.message_from_bytes(submitted.raw).walk()]
+    assert found[2:] == ["application/octet-stream", "application/octet-stream", "image/png"]
+
+
 def test_the_text_or_the_whole_message_may_come_from_standard_input(shell):
     shell("send", "--to", "bob@example.com", "-s", "piped", stdin="from a pipe\n")
     [result] = [
@@ -160,6 +230,33 @@ def test_a_reply_that_is_lost_is_looked_up(shell):
     assert len(shell.account.ledger.submissions) == 1
 
 
+def test_a_send_that_nobody_can_settle_has_an_exit_code_of_its_own(shell):
+    shell.server.configure(sent_copy=False)
+    shell.server.faults.add(Fault("close", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+    result = shell("send", "--to", "bob@example.com", "-t", "x", "--settle-timeout", "0.5", code=6)
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert len(shell.account.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
+def test_a_send_that_is_interrupted_on_its_way_does_not_claim_that_nothing_was_sent(shell, word):
+    shell.server.faults.add(Fault("blackhole", command="MESSAGE", protocol="smtp", point="reply", byte=0))
+    launch = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from aiogmail.cli import main; main()"
+    command = [sys.executable, "-c", launch, "send", "--to", "bob@example.com", "-t", "x"]
+    with subprocess.Popen(command, env={**os.environ, **shell.env}, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not shell.account.ledger.submissions:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(word)
+        told = process.stderr.read()
+        assert process.wait(30) == 6
+    assert "look into Sent" in told
+    assert len(told.splitlines()) == 1
+    assert len(shell.account.ledger.submissions) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -169,6 +266,7 @@ def test_a_reply_that_is_lost_is_looked_up(shell):
         (("--file", "-", "--to", "bob@example.com"), "goes with none of the options"),
         (("--to", "bob@example.com", "-t", "y", "--attach", "missing"), "cannot be read"),
         (("--to", "bob@example.com", "-t", "y", "-s", "a\nBcc: eve@example.com"), "subject"),
+        (("--to", "bob@example.com", "-t", "caf\udce9"), "no text in this locale's encoding"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
@@ -210,12 +308,9 @@ def test_watch_runs_a_command_for_each_event_and_tells_one_that_failed_again(she
     words = ("watch", "--cursor", str(place), "--count", "1")
     assert "ended with 3" in shell(*words, "--exec", "exit 3", code=2).stderr
     timer.join()
-    # The place before it was not saved, so this watch begins now: what failed is told by one with a cursor.
-    assert not place.exists()
-    timer = later(shell, 1.0, "more")
     shell(*words, "--exec", f'cat > "{seen}"; test "$AIOGMAIL_KIND" = arrived')
-    timer.join()
-    assert json.loads(seen.read_text())["kind"] == "arrived"
+    told = json.loads(seen.read_text())
+    assert (told["kind"], told["uid"]) == ("arrived", 1), "also the very first"
     shell.account.deliver(letter("yet more"))
     assert "ended with 9" in shell(*words, "--exec", "exit 9", code=2).stderr
     assert [one["kind"] for one in shell.json(*words)] == ["arrived"], "told again"
@@ -224,6 +319,24 @@ def test_watch_runs_a_command_for_each_event_and_tells_one_that_failed_again(she
 def test_a_cursor_file_that_is_none_is_told(shell):
     (shell.home / "cursor.json").write_text("{}")
     assert "cursor" in shell("watch", "--cursor", str(shell.home / "cursor.json"), code=2).stderr
+
+
+def test_a_watch_that_ended_before_its_first_event_is_gone_on_with(shell):
+    place = shell.home / "cursor.json"
+    command = [sys.executable, "-m", "aiogmail.cli", "watch", "--cursor", str(place)]
+    with subprocess.Popen(command, env={**os.environ, **shell.env}, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("watching")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    stored = shell.account.deliver(letter("while nobody watched"))
+    [event] = shell.json("watch", "--cursor", str(place), "--count", "1")
+    assert event["id"] == f"{stored.gmail_id:016x}"
+
+
+def test_a_cursor_that_cannot_be_written_is_told_before_anything_is(shell):
+    result = shell("watch", "--cursor", str(shell.home / "none" / "cursor.json"), code=2)
+    assert "cannot be written" in result.stderr
+    assert result.stdout == ""
 
 
 # -- accounts ----------------------------------------------------------------------------------------------------------
@@ -244,6 +357,27 @@ def consent(url):
     """Follow the consent page's redirects, as a browser would."""
     with urllib.request.urlopen(url, timeout=10) as page:
         return bool(page.read())
+
+
+@pytest.mark.parametrize("one", [5, {"settings": 5}])
+def test_an_accounts_file_that_is_damaged_is_told(shell, one):
+    (shell.home / "config" / "accounts.json").write_text(json.dumps({"version": 1, "accounts": {ADDRESS: one}}))
+    assert f"{ADDRESS}: damaged; remove the file" in shell("accounts", code=2).stderr
+
+
+def test_a_consent_that_is_lost_says_to_log_in_again(shell):
+    (shell.home / "config" / "credentials" / f"{ADDRESS}.json").unlink()
+    assert f"run: aiogmail login {ADDRESS}" in shell("labels", code=2).stderr
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anybody_consents(shell, monkeypatch):
+    def nobody(*_, **__):
+        raise AssertionError("asked for consent")
+
+    monkeypatch.setattr("aiogmail.cli.accounts.login", nobody)
+    (shell.home / "file").write_text("")
+    shell.env["AIOGMAIL_HOME"] = str(shell.home / "file" / "below")
+    assert "AIOGMAIL_HOME names another folder" in shell("login", ADDRESS, code=2).stderr
 
 
 def test_login_tries_the_account_and_then_remembers_it(shell, monkeypatch):
@@ -275,7 +409,7 @@ def test_a_login_without_an_oauth_client_says_how_to_get_one(shell):
         ("[]", "expected a JSON object"),
         ('{"imapp": {}}', "unknown members imapp"),
         ('{"imap": 5}', "imap: expected an object"),
-        ('{"imap": {"host": "x", "port": 99999}}', "Endpoint.port"),
+        ('{"imap": {"host": "x", "port": 99999}}', "settings.json: imap: Endpoint.port"),
         ('{"ca": "missing.pem"}', "ca:"),
         ('{"ca": 5}', "ca: expected a text"),
     ],
@@ -317,6 +451,16 @@ def test_each_kind_of_error_has_its_exit_code_and_one_line(shell, monkeypatch, e
     assert result.stderr.startswith("aiogmail: ")
 
 
+def test_advice_names_the_account_and_comes_only_where_there_is_one(shell, monkeypatch):
+    async def fail(desk, **_):
+        raise errors.LoginRequired("dead")
+
+    monkeypatch.setattr("aiogmail.cli.reading.list_labels", fail)
+    assert shell("labels", code=3).stderr == f"aiogmail: dead; run: aiogmail login {ADDRESS}\n"
+    shell("accounts", "--forget", ADDRESS)
+    assert shell("labels", code=3).stderr == "aiogmail: dead\n"
+
+
 def test_the_exit_codes_are_in_the_help(shell):
     text = " ".join(shell("--help").stdout.split())
     assert all(str(code) in text for _, code, _ in desk_module.EXIT_CODES)
@@ -336,6 +480,23 @@ def test_verbose_shows_the_protocol_and_no_secret(shell):
     assert "ya29." not in done.stderr + done.stdout
 
 
+def test_verbose_shows_every_protocol_and_no_secret(shell):
+    """Sending, and what the doctor asks of POP3."""
+    shell.account.deliver(letter("one"))
+    sent = as_a_program(shell, "--verbose send --to bob@example.com -t 'a private word'").stderr.decode()
+    asked = as_a_program(shell, "--verbose doctor").stderr.decode()
+    for line in ("C: MAIL FROM:<me@gmail.com>", "C: RCPT TO:<bob@example.com>", "C: the message", "S: 250 2.0.0 OK"):
+        assert line in sent
+    for line in ("C: STAT", "S: +OK 1 "):
+        assert line in asked
+    for told in (sent, asked):
+        assert "C: AUTH '…'\n" in told
+        assert "ya29." not in told
+        for coded in re.findall(r"[A-Za-z0-9+/=]{40,}", told):
+            assert b"ya29." not in base64.b64decode(coded + "=" * (-len(coded) % 4))
+    assert "a private word" not in sent
+
+
 def test_a_reader_that_has_had_enough_is_no_error(shell):
     for number in range(200):
         shell.account.deliver(letter(f"many {number} {'x' * 400}"))
@@ -350,6 +511,13 @@ def test_a_reader_that_has_had_enough_is_no_error(shell):
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("words", "code"), [("doctor", 0), ("demo --messages 10", 0)])
+def test_nor_is_one_that_leaves_a_program_for_people(shell, words, code):
+    done = as_a_program(shell, f"{words} | head -1; exit ${{PIPESTATUS[0]}}", shell="/bin/bash")
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_doctor_finds_a_healthy_account_healthy(shell):

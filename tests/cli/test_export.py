@@ -13,6 +13,7 @@ import time
 import pytest
 
 from aiogmail.cli.names import safe_name
+from tests.cli.conftest import ADDRESS
 from tests.cli.test_commands import letter
 
 pytestmark = pytest.mark.slow
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.slow
 
 def raws(folder, pattern="*"):
     return sorted(path.read_bytes() for path in folder.glob(pattern))
+
+
+def change(shell, work):
+    """Change the account in the emulator's own thread."""
+    account = shell.server.call(lambda: shell.server.account(ADDRESS))
+    shell.server.call(lambda: work(account, account.messages))
 
 
 def test_a_maildir_holds_each_message_with_its_octets_and_flags(shell):
@@ -60,7 +67,73 @@ def test_a_file_that_was_altered_is_found_out(shell):
     shell("export", "--to", str(target))
     [path] = (target / "cur").iterdir()
     path.write_bytes(path.read_bytes().replace(b"one", b"two"))
-    assert "is not what the server sent" in shell("export", "--to", str(target), code=4).stderr
+    assert f"{path.name} in {target} was altered" in shell("export", "--to", str(target), code=2).stderr
+
+
+def test_an_mbox_is_verified_too(shell):
+    shell.account.deliver(letter("one"))
+    target = shell.home / "all.mbox"
+    shell("export", "--to", str(target), "-f", "mbox")
+    target.write_bytes(target.read_bytes().replace(b"Hello", b"Jello"))
+    assert "was altered" in shell("export", "--to", str(target), "-f", "mbox", code=2).stderr
+
+
+def test_what_another_program_wrote_into_an_mbox_is_not_cut_off(shell):
+    shell.account.deliver(letter("one"))
+    target = shell.home / "all.mbox"
+    shell("export", "--to", str(target), "-f", "mbox")
+    with target.open("ab") as file:
+        file.write(b"From ann@example.com Mon Jan  5 08:00:00 2026\nSubject: mine\n\n")
+    before = target.read_bytes()
+    assert "changed by another program" in shell("export", "--to", str(target), "-f", "mbox", code=2).stderr
+    assert target.read_bytes() == before
+
+
+def test_an_archive_whose_index_is_lost_keeps_what_the_server_has_no_more(shell):
+    for number in range(3):
+        shell.account.deliver(letter(f"Letter {number}"))
+    target = shell.home / "maildir"
+    shell("export", "--to", str(target))
+    before = raws(target / "cur")
+    (target / "aiogmail-export.jsonl").unlink()
+    change(shell, lambda account, stored: (account.remove(stored[0]), account.set_flags(stored[1], ["\\Seen"])))
+    shell("export", "--to", str(target))
+    assert raws(target / "cur") == before, "each once, under its new flags too"
+    assert len([path for path in (target / "cur").iterdir() if path.name.endswith("S")]) == 1
+
+
+def test_what_is_damaged_and_gone_from_the_server_is_told(shell):
+    shell.account.deliver(letter("one"))
+    target = shell.home / "maildir"
+    shell("export", "subject:one", "--to", str(target))
+    [path] = (target / "cur").iterdir()
+    path.write_bytes(b"cut")
+    change(shell, lambda account, stored: account.remove(stored[0]))
+    told = shell("export", "subject:one", "--to", str(target)).stderr
+    assert "1 exported earlier are damaged or gone" in told
+    assert "0 messages" in told
+
+
+def test_a_mistyped_label_leaves_nothing_in_the_way(shell):
+    shell.account.deliver(letter("one"), labels=("Work",))
+    target = shell.home / "maildir"
+    assert "Wrok" in shell("export", "--label", "Wrok", "--to", str(target), code=5).stderr
+    assert "1 messages" in shell("export", "--label", "Work", "--to", str(target)).stderr
+
+
+def test_two_exports_at_once_do_not_spoil_an_archive(shell):
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no lock that fits")
+    shell.account.deliver(letter("one"))
+    target = shell.home / "maildir"
+    shell("export", "--to", str(target))
+    with (target / "aiogmail-export.jsonl").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another export holds" in shell("export", "--to", str(target), code=2).stderr
+    shell("export", "--to", str(target))
+
+
+def test_an_mbox_needs_a_name(shell):
+    assert "expected a file for an mbox" in shell("export", "--to", ".", "-f", "mbox", code=2).stderr
 
 
 def test_eml_files_are_named_by_their_gmail_id(shell):
@@ -80,7 +153,7 @@ def test_an_mbox_is_read_back_by_the_standard_library_and_goes_on(shell):
     shell("export", "--to", str(target), "-f", "mbox", "--label", "Work")
     shell.account.deliver(letter("Letter 2"), labels=("Work",))
     with target.open("ab") as file:
-        file.write(b"From half a message\nSubj")  # as a program that was killed leaves it
+        file.write(b"From 1882655470269816860@xxx Mon Jan 05 08:00:00 2026\nX-GM-THRID: 18")  # as a program that was killed leaves it
     shell("export", "--to", str(target), "-f", "mbox", "--label", "Work")
     box = mailbox.mbox(target)
     try:

@@ -5,6 +5,7 @@ import sys
 
 import keyring
 import pytest
+from keyring.backends import fail
 
 from aiogmail import oauth
 from tests.oauth.stores.test_keyring import Fake
@@ -39,6 +40,20 @@ def test_a_keyring_account_works_and_leaves_no_secret_in_a_file(shell, ring):
     assert not any("refresh_token" in path.read_text() or "ya29." in path.read_text() for path in files)
 
 
+def test_moving_into_the_keyring_leaves_no_secret_in_a_file_and_the_other_way_round(shell, ring):
+    def in_files():
+        return [path.name for path in (shell.home / "config").rglob("*") if path.is_file() and 'refresh_token":' in path.read_text()]
+
+    shell("login", ADDRESS)
+    shell("labels")
+    assert sorted(in_files()) == [f"{ADDRESS}.json", "tokens.json"]
+    assert "refresh_token" not in " ".join(ring.passwords.values())
+    shell("login", ADDRESS, "--keyring")
+    shell("labels")
+    assert in_files() == []
+    assert "refresh_token" in " ".join(ring.passwords.values())
+
+
 def test_a_keyring_account_that_is_forgotten_leaves_nothing(shell, ring):
     shell("labels")
     shell("accounts", "--forget", ADDRESS)
@@ -53,6 +68,21 @@ def test_a_consent_that_is_no_longer_in_the_keyring_is_told_and_can_be_forgotten
     told = shell("accounts", "--forget", ADDRESS).stderr
     assert "could not be given back" in told
     assert f"{ADDRESS}: forgotten" in told
+
+
+def test_a_keyring_that_does_not_work_is_told_before_anybody_consents(shell, monkeypatch):
+    def nobody(*_, **__):
+        raise AssertionError("asked for consent")
+
+    monkeypatch.setattr("aiogmail.cli.accounts.login", nobody)
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())
+    try:
+        told = shell("login", ADDRESS, "--keyring", code=2).stderr
+    finally:
+        keyring.set_keyring(before)
+    assert "log in without --keyring" in told
+    assert len(told.splitlines()) == 1
 
 
 def test_without_the_keyring_library_the_command_says_how_to_install_it(shell, ring, monkeypatch):

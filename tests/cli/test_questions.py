@@ -7,7 +7,7 @@ from aiogmail.cli.questions import ask_all
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, run_virtual
 
 ADDRESS = "me@gmail.com"
-SIMILAR, MODSEQ, COPY, FLAG, LABEL, OWN, SENT, AGAIN = range(8)
+SIMILAR, MODSEQ, COPY, FLAG, LABEL, OWN, SENT, STALE, RECENT, AGAIN = range(10)
 
 
 def asked(*faults, patience=30.0, **behaviour):
@@ -35,8 +35,8 @@ def asked(*faults, patience=30.0, **behaviour):
 
 def test_every_question_is_settled_and_nothing_is_left_behind():
     answers, left, kept, submissions = asked()
-    assert len(answers) == 8
-    assert len({one.question for one in answers}) == 8
+    assert len(answers) == 10
+    assert len({one.question for one in answers}) == 10
     assert all(one.question.endswith("?") and one.evidence for one in answers)
     assert "not settled" not in [one.answer for one in answers]
     assert left == []
@@ -62,6 +62,10 @@ def test_every_question_is_settled_and_nothing_is_left_behind():
         (OWN, {"own_label_removable": False}, "no"),
         (SENT, {"sent_copy_delay": 10.0}, "the Message-ID is kept"),
         (SENT, {"sent_copy": False}, "no copy"),
+        (STALE, {}, "refused with MODIFIED"),
+        (RECENT, {}, "let in"),
+        (RECENT, {"recent_in_xoauth2": False}, "refused"),
+        (RECENT, {"pop_enabled": False}, "not settled"),
         (AGAIN, {"uidvalidity_on_recreate": True}, "yes"),
         (AGAIN, {"uidvalidity_on_recreate": False}, "no"),
     ],

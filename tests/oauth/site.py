@@ -102,7 +102,8 @@ class Site:
         self.connections += 1
         try:
             await self._answer(reader, writer)
-            writer.close()
+            if not writer.is_closing():  # closed twice, Python 3.11.2's TLS cannot be aborted
+                writer.close()
             async with asyncio.timeout(1):
                 await writer.wait_closed()
         except (ConnectionError, ssl.SSLError, TimeoutError, asyncio.CancelledError):

@@ -156,6 +156,20 @@ def test_a_peer_that_does_not_read_does_not_keep_a_channel_open():
     channel(client, serve)
 
 
+def test_a_transport_is_closed_once():
+    """Closed twice, the TLS transport of Debian 12's Python 3.11.2 raises AttributeError when it is then aborted."""
+    closed = []
+
+    async def serve(one):
+        transport = one._transport
+        close = transport.close
+        transport.close = lambda: (closed.append(transport), close())
+        await one.close()
+
+    channel(sends(b""), serve)
+    assert len(closed) == 1
+
+
 def test_replies_in_a_shape():
     async def serve(one):
         one.write(b"abcdef")
