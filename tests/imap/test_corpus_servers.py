@@ -1,6 +1,5 @@
 """The same messages through servers: what ENVELOPE and BODYSTRUCTURE tell and the single parts hold is what the octets say."""
 
-
 import pytest
 
 from aiogmail import Gmail
