@@ -9,6 +9,7 @@ from typing import Any, final
 
 from aiogmail.errors import ConfigurationError
 
+from .labels import canonical
 from .uidset import UidSet, UidsFrom
 from .wire import Atom, Flag, Label, Raw, SearchDate
 
@@ -224,8 +225,8 @@ class Q:
 
     @staticmethod
     def label(name: str) -> Query:
-        """Has this Gmail label (X-GM-LABELS)."""
-        return Query((Atom("X-GM-LABELS"), Label(_text("name", name))))
+        r"""Has this Gmail label (X-GM-LABELS), in any form that ``add_labels`` takes: ``INBOX`` is ``\Inbox``."""
+        return Query((Atom("X-GM-LABELS"), Label(canonical(_text("name", name)))))
 
     @staticmethod
     def thread(thread_id: int) -> Query:

@@ -60,6 +60,8 @@ def sent(query):
         (Q.uid(UidSet(7)), "UID 7"),
         (Q.modseq(12), "MODSEQ 12"),
         (Q.label("Two words"), 'X-GM-LABELS "Two words"'),
+        (Q.label("INBOX"), 'X-GM-LABELS "\\\\Inbox"'),
+        (Q.label("\\drafts"), 'X-GM-LABELS "\\\\Draft"'),
         (Q.thread(1278455344230334865), "X-GM-THRID 1278455344230334865"),
         (Q.gmail_id(1), "X-GM-MSGID 1"),
         (Q.gmail('from:me "a b" -in:spam'), 'X-GM-RAW "from:me \\"a b\\" -in:spam"'),
