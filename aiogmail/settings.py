@@ -163,7 +163,8 @@ class Limits:
         line: one line of a response, without its literals.
         literal: one literal. Gmail takes messages of 35 882 577 bytes.
         response: one whole response with its literals.
-        depth: nested parentheses in a response.
+        depth: nested parentheses in a response, 200 at most. Of a message whose parts nest deeper the structure is told as far as that
+            goes, and :attr:`.Message.defects` says so.
         command_line: one command line sent (Gmail takes at least 16 KiB).
         buffer: fetched rows waiting for a slow consumer, before reading from the socket is paused; also what a window of a
             ``fetch`` is sized for.
@@ -178,7 +179,7 @@ class Limits:
     line: int = 16 * 1024 * 1024
     literal: int = 64 * 1024 * 1024
     response: int = 96 * 1024 * 1024
-    depth: int = 25
+    depth: int = 100
     command_line: int = 16 * 1024
     buffer: int = 1024 * 1024
     queue: int = 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.errors
 import email.headerregistry
+from collections.abc import Iterator, Sequence
 from email.contentmanager import ContentManager, raw_data_manager
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
@@ -67,6 +68,15 @@ class _Content(ContentManager):
         raw_data_manager.set_content(msg, *args, **kw)
 
 
+class _Message(EmailMessage):
+    """An ``EmailMessage`` whose ``get_body()`` bears a multipart that has no parts: the email package takes its text for them."""
+
+    def _find_body(self, part: Any, preferencelist: Sequence[str]) -> Iterator[Any]:
+        if part.get_content_maintype() != "multipart" or part.is_multipart():
+            above: Any = super()
+            yield from above._find_body(part, preferencelist)  # noqa: SLF001  its own, which no type says
+
+
 def _fits(octets: bytes, charset: str) -> bool:
     try:
         octets.decode(charset)
@@ -75,7 +85,7 @@ def _fits(octets: bytes, charset: str) -> bool:
     return True
 
 
-_POLICY = _Patient(content_manager=_Content())
+_POLICY = _Patient(content_manager=_Content(), message_factory=_Message)
 
 
 def read_email(raw: bytes) -> EmailMessage:

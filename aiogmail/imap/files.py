@@ -44,7 +44,7 @@ class _File:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.part")
+        self._temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")  # 255 octets at most
         self._descriptor = -1
         self._created = False
         self.chunk = b""

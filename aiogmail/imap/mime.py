@@ -76,7 +76,11 @@ class Mime:
     def _message(self, number: str, subtype: str, params: dict[str, bytes], fields: _Fields, start: int, end: int, level: int) -> Part:
         inner, body = header_fields(self.raw, start, end)
         child = self._part(inner, body, end, f"{number}.TEXT", f"{number}.", level + 1, b"text/plain")
-        return self._make(number, "MESSAGE", subtype, params, fields, start, end, (child,), read_envelope(inner))
+        unread: list[str] = []
+        envelope = read_envelope(inner, unread)
+        for name in unread:
+            self._tell(number, f"the addresses in its header {name} cannot be read")
+        return self._make(number, "MESSAGE", subtype, params, fields, start, end, (child,), envelope)
 
     def _children(self, boundary: bytes, start: int, end: int, prefix: str, level: int, subtype: str, section: str) -> tuple[Part, ...]:
         where = section or "the message"
@@ -225,9 +229,16 @@ def _encoding(fields: _Fields) -> str:
     return split_value(value)[0].decode("ascii", "replace").upper()
 
 
-def read_envelope(fields: _Fields) -> Envelope | None:
-    """The envelope that a server would make of a header."""
-    people = [_addresses(fields.get(name, b"")) for name in (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")]
+def read_envelope(fields: _Fields, unread: list[str] | None = None) -> Envelope | None:
+    """The envelope that a server would make of a header; ``unread`` gets the names of fields whose addresses cannot be read."""
+    people = []
+    for name in (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"):
+        try:
+            people.append(_addresses(fields.get(name, b"")))
+        except (ValueError, LookupError, TypeError, RecursionError):  # what the email package raises where it is at its wit's end
+            people.append(())
+            if unread is not None:
+                unread.append(name.decode("ascii"))
     texts = [fields.get(name) for name in (b"date", b"subject", b"in-reply-to", b"message-id")]
     return Envelope.from_value((*texts[:2], people[0], people[1] or people[0], people[2] or people[0], *people[3:], *texts[2:]))
 
@@ -236,10 +247,7 @@ def _addresses(value: bytes) -> tuple[tuple[bytes | None, ...], ...]:
     if not value:
         return ()
     found = []
-    try:
-        people = getaddresses([value.decode("utf-8", "surrogateescape")], **_LENIENT)
-    except (ValueError, LookupError, TypeError):  # what the email package raises where it is at its wit's end
-        return ()
+    people = getaddresses([value.decode("utf-8", "surrogateescape")], **_LENIENT)
     for name, address in people:
         mailbox, _, host = address.rpartition("@") if "@" in address else (address, "", "")
         if len(mailbox) > 1 and mailbox.startswith('"') and mailbox.endswith('"'):

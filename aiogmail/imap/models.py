@@ -258,6 +258,10 @@ class Message:
     def _defects(self) -> Iterator[str]:
         for name, raw in self._words():
             yield from (f"header {name}: {defect}" for defect in word_defects(raw))
+        if "ENVELOPE" not in self._fetch and self._has_raw():
+            unread: list[str] = []
+            read_envelope(header_fields(self.raw)[0], unread)
+            yield from (f"header {name}: its addresses cannot be read" for name in unread)
         yield from self._part_defects()
 
     def _words(self) -> Iterator[tuple[str, bytes]]:

@@ -58,6 +58,10 @@ class Pending(Generic[T]):
         self.riders: list[Pending[Any]] = []
         """Commands that are done in the same run as this one, and get their share of its rows."""
 
+    def fits(self, response: Response) -> bool:
+        """Whether the response is just what this command, or one of its riders, asked for."""
+        return self.command.fits(response) or any(rider.command.fits(response) for rider in self.riders)
+
     def take(self, response: Response) -> bool:
         """Whether the response is this command's, or one of its riders'; each gets what it asked for."""
         taken = self.command.take(response)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from aiogmail.errors import ConfigurationError
 
+from .labels import canonical
 from .uidset import UidSet, UidsFrom
 from .wire import Atom, Flag, Label, Raw, SearchDate
 
 __all__ = ["Q", "Query", "criteria", "uids_from"]
+
+_OR, _NOT = Atom("OR"), Atom("NOT")
+_MOST_DEPTH = 20
+"""Servers bound it, and so does the encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +28,30 @@ class Query:
     """The condition as values for the encoder, ANDed."""
     single: bool = True
     """Whether ``keys`` is one search key, which needs no parentheses inside OR and NOT."""
+    depth: int = field(default=0, compare=False, repr=False)
+    """How many parentheses there are in each other."""
+
+    def __post_init__(self) -> None:
+        if self.depth > _MOST_DEPTH:
+            raise ConfigurationError(f"query: expected at most {_MOST_DEPTH} conditions made with '&' in each other, within '|' and '~'")
 
     def __and__(self, other: Query) -> Query:
-        return Query(self.keys + _query(other).keys, single=False)
+        return Query(self.keys + _query(other).keys, single=False, depth=max(self.depth, other.depth))
 
     def __or__(self, other: Query) -> Query:
-        return Query((Atom("OR"), *self._key(), *_query(other)._key()))
+        return Query((_OR, *self._key(), *_query(other)._key()), depth=max(self._key_depth, other._key_depth))
 
     def __invert__(self) -> Query:
-        return Query((Atom("NOT"), *self._key()))
+        if self.single and self.keys[:1] == (_NOT,):
+            return Query(self.keys[1:], depth=self.depth)
+        return Query((_NOT, *self._key()), depth=self._key_depth)
 
     def _key(self) -> tuple[Any, ...]:
         return self.keys if self.single else (self.keys,)
+
+    @property
+    def _key_depth(self) -> int:
+        return self.depth + (not self.single)
 
     @property
     def needs_charset(self) -> bool:
@@ -208,8 +225,8 @@ class Q:
 
     @staticmethod
     def label(name: str) -> Query:
-        """Has this Gmail label (X-GM-LABELS)."""
-        return Query((Atom("X-GM-LABELS"), Label(_text("name", name))))
+        r"""Has this Gmail label (X-GM-LABELS), in any form that ``add_labels`` takes: ``INBOX`` is ``\Inbox``."""
+        return Query((Atom("X-GM-LABELS"), Label(canonical(_text("name", name)))))
 
     @staticmethod
     def thread(thread_id: int) -> Query:

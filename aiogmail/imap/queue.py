@@ -215,7 +215,7 @@ class CommandQueue:
 
     def _likeliest(self, response: Response) -> list[Pending[Any]]:
         """The commands on the wire, oldest first, but for one that asked for just this: servers may work on several at once."""
-        return sorted(self._flight.values(), key=lambda pending: not pending.command.fits(response))
+        return sorted(self._flight.values(), key=lambda pending: not pending.fits(response))
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""

@@ -1,4 +1,4 @@
-"""How is a query asked whose UIDs do not fit into one line? In several commands, whose results are joined as the query joins its keys.
+"""How is a query asked that does not fit into one line? In several commands, whose results are joined as the query joins its keys.
 
 A query is a formula over sets of UIDs, and so is its answer: what is ORed is united, what is ANDed intersected, what is negated taken from
 all. Only what is too long is taken apart; everything else is asked as it stands, in one command.
@@ -10,14 +10,15 @@ import functools
 import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiogmail.errors import CommandError
 
 from .commands import UidSearch
 from .session import ImapSession
 from .uidset import UidSet
-from .wire import Atom
+from .wire import Atom, Flag, Label, Raw
+from .wire.utf7 import encode
 
 __all__ = ["search"]
 
@@ -28,6 +29,9 @@ _ARGUMENTS = dict.fromkeys(
 _MOST_PARTS = 32
 """Into so many commands a set is split; a larger one is compared with what the server finds in its span."""
 _ALL = (Atom("ALL"),)
+_OR = Atom("OR")
+_BETWEEN = 3
+"""Octets that join a key to another: an OR."""
 
 
 async def search(session: ImapSession, keys: tuple[Any, ...], charset: bool) -> UidSet:
@@ -57,6 +61,10 @@ class _Formula:
     def tokens(self) -> tuple[Any, ...]:
         return tuple(token for key in self.keys for token in ((key.tokens,) if isinstance(key, _Formula) else key.tokens))
 
+    @property
+    def length(self) -> int:
+        return _length(self.tokens)
+
     def flat(self) -> Iterator[_Key]:
         for key in self.keys:
             yield from key.flat() if isinstance(key, _Formula) else (key,)
@@ -64,11 +72,15 @@ class _Formula:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """One search key. ``of`` are the operands of NOT and OR, ``uids`` the set of UID."""
+    """One search key. ``of`` is the operand of NOT, or the operands of OR: all of them where one OR stands in another; ``uids`` the set of UID."""
 
     tokens: tuple[Any, ...]
     of: tuple[_Formula, ...] = ()
     uids: UidSet | None = None
+
+    @property
+    def length(self) -> int:
+        return _length(self.tokens)
 
 
 def _formulas(tokens: Iterator[Any]) -> Iterator[_Key | _Formula]:
@@ -81,17 +93,64 @@ def _formula(token: Any, behind: Iterator[Any]) -> _Key | _Formula:
     if isinstance(token, tuple):
         return _Formula(tuple(_formulas(iter(token))))
     name = token.value if isinstance(token, Atom) else ""
-    if name in ("NOT", "OR"):
-        of = tuple(_Formula((_formula(next(behind), behind),)) for _ in range(1 if name == "NOT" else 2))
-        return _Key((token, *(part for one in of for part in one.tokens)), of)
+    if name == "NOT":
+        operand = _Formula((_formula(next(behind), behind),))
+        return _Key((token, *operand.tokens), (operand,))
+    if name == "OR":
+        operands = tuple(_operands(behind))
+        return _Key(_either([one.tokens for one in operands]), operands) if len(operands) > 1 else operands[0]
     arguments = tuple(next(behind) for _ in range(_ARGUMENTS.get(name, 1) if name else 0))
     uids = arguments[0] if name == "UID" and isinstance(arguments[0], UidSet) else None
     return _Key((token, *arguments), uids=uids)
 
 
+def _operands(behind: Iterator[Any]) -> Iterator[_Formula]:
+    """What an OR joins, and the ORs among that; those that are sets of UIDs as one set."""
+    uids: list[range] = []
+    missing = 2
+    while missing:
+        token = next(behind)
+        if token == _OR:
+            missing += 1
+            continue
+        key = _formula(token, behind)
+        missing -= 1
+        if isinstance(key, _Key) and key.uids is not None:
+            uids += [range(first, last + 1) for first, last in key.uids.ranges]
+        else:
+            yield _Formula((key,))
+    if uids:
+        one = UidSet(uids)
+        yield _Formula((_Key((Atom("UID"), one), uids=one),))
+
+
+def _either(operands: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Any of these: a tree as flat as can be, for servers bound its depth."""
+    if len(operands) == 1:
+        return operands[0]
+    half = (len(operands) + 1) // 2
+    return (_OR, *_either(operands[:half]), *_either(operands[half:]))
+
+
 def _length(tokens: Iterable[Any]) -> int:
-    """Characters of the sets of UIDs in them: nothing else grows without bound in a command's line."""
-    return sum(_length(token) if isinstance(token, tuple) else len(str(token)) if isinstance(token, UidSet) else 0 for token in tokens)
+    """Octets of these in a command's line, about."""
+    return sum(map(_size, tokens))
+
+
+def _size(token: Any) -> int:
+    match token:
+        case tuple():
+            return 2 + _length(token)
+        case Atom(value=text) | Flag(value=text) | Raw(text=text):
+            return 1 + len(text)
+        case Label(name=text):
+            return 3 + len(encode(text))
+        case str():
+            return 3 + len(token) + token.count('"') + token.count("\\")
+    return 1 + len(str(token))
+
+
+_Part = TypeVar("_Part", _Key, _Formula)
 
 
 class _Asking:
@@ -120,33 +179,50 @@ class _Asking:
         keys = list(formula.flat())
         among = [key.uids for key in keys if key.uids is not None]
         without = [excluded for key in keys if (excluded := _excluded(key)) is not None]
-        large: list[_Key] = []
-        rest: tuple[Any, ...] = ()
-        for key in keys:
-            if key.uids is None and _excluded(key) is None:
-                if _length(rest) + _length(key.tokens) > self.room // 2:
-                    large.append(key)
-                else:
-                    rest += key.tokens
+        room = self.room // 2 if among else self.room
+        groups = self._together((key for key in keys if key.uids is None and _excluded(key) is None), room)
         if among:
+            short = groups and sum(key.length for key in groups[0]) <= room
+            rest = tuple(token for key in groups.pop(0) for token in key.tokens) if short else ()
             found = await self._among(functools.reduce(operator.and_, among), rest)
-        elif rest or not large:
-            found = await self.ask(rest or _ALL)
+        elif groups:
+            found = await self._all_of(groups.pop(0))
         else:
-            found = await self._operator(large.pop())
-        for key in large:
+            found = await self.ask(_ALL)
+        for group in groups:
             if found:
-                found &= await self._operator(key)
+                found &= await self._all_of(group)
         return functools.reduce(operator.sub, without, found)
 
-    async def _operator(self, key: _Key) -> UidSet:
-        """What matches a NOT or an OR that is too long for one command."""
-        if _length(key.tokens) <= self.room:
-            return await self.ask(key.tokens)
-        first = await self.evaluate(key.of[0])
-        if len(key.of) == 1:
-            return await self.ask(_ALL) - first
-        return first | await self.evaluate(key.of[1])
+    @staticmethod
+    def _together(parts: Iterable[_Part], room: int) -> list[list[_Part]]:
+        """In groups of which each fits, or is a single one that does not; those that fit come first."""
+        fitting: list[list[_Part]] = []
+        alone: list[list[_Part]] = []
+        left = 0
+        for part in parts:
+            size = part.length + _BETWEEN
+            if size > room:
+                alone.append([part])
+                continue
+            if size > left or not fitting:
+                fitting.append([])
+                left = room
+            fitting[-1].append(part)
+            left -= size
+        return fitting + alone
+
+    async def _all_of(self, keys: list[_Key]) -> UidSet:
+        """What matches each of these, which fit into one command or are one key."""
+        if sum(key.length for key in keys) <= self.room or not keys[0].of:
+            return await self.ask(tuple(token for key in keys for token in key.tokens))
+        of = keys[0].of
+        if len(of) == 1:
+            return await self.ask(_ALL) - await self.evaluate(of[0])
+        found = UidSet()
+        for group in self._together(of, self.room):
+            found |= await (self.evaluate(group[0]) if len(group) == 1 else self.ask(_either([one.tokens for one in group])))
+        return found
 
     async def _among(self, uids: UidSet, rest: tuple[Any, ...]) -> UidSet:
         """What of a set matches these keys, which are short."""

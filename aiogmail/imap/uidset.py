@@ -22,6 +22,7 @@ else:
     _Uids = array  # Python 3.11 cannot subscript it, which typing.get_type_hints would
 
 MAX_UID = 0xFFFF_FFFF
+_NONE: _Uids = array("I")
 _TEXT = re.compile(r"(?:[1-9][0-9]{0,9}+(?::[1-9][0-9]{0,9}+)?+(?:,|\Z))*+")
 
 
@@ -103,6 +104,9 @@ class UidSet:
     def __init__(self, uids: int | str | range | UidSet | Iterable[int | str | range | UidSet] = (), *, argument: str = "uids") -> None:
         if isinstance(uids, UidSet):
             self._set(uids._firsts, uids._lasts)  # noqa: SLF001 - of its own class
+            return
+        if isinstance(uids, tuple | list) and not uids:  # watchers make thousands of these a second
+            self._set(_NONE, _NONE)
             return
         if isinstance(uids, str) and self._fill_ascending(uids, argument):
             return
@@ -307,11 +311,15 @@ class UidSet:
     def __or__(self, other: UidSet) -> UidSet:
         if not isinstance(other, UidSet):
             return NotImplemented
+        if not self._count or not other._count:
+            return self if self._count else other
         return UidSet._of(sorted((*self.iter_ranges(), *other.iter_ranges())))
 
     def __and__(self, other: UidSet) -> UidSet:
         if not isinstance(other, UidSet):
             return NotImplemented
+        if not self._count or not other._count:
+            return other if self._count else self
         return UidSet._of(self._common(other))
 
     def _common(self, other: UidSet) -> Iterator[tuple[int, int]]:
@@ -329,6 +337,8 @@ class UidSet:
     def __sub__(self, other: UidSet) -> UidSet:
         if not isinstance(other, UidSet):
             return NotImplemented
+        if not self._count or not other._count:
+            return self
         return UidSet._of(self._without(other))
 
     def _without(self, other: UidSet) -> Iterator[tuple[int, int]]:

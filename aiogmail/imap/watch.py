@@ -285,7 +285,9 @@ class Watch(AsyncIterator[Event]):
         try:
             await asyncio.wait([idle.future, news], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             # What changes without cease is looked at some times a second: Gmail slows down who asks for more.
-            await asyncio.wait([idle.future], timeout=max(0.0, self._last_look + _PACE - loop.time()))
+            pause = self._last_look + _PACE - loop.time()
+            if pause > 0:
+                await asyncio.wait([idle.future], timeout=pause)
             others = idle.future.done()
             queue.interrupt(idle)
             await idle.future

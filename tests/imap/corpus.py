@@ -482,6 +482,13 @@ def _malformed() -> None:
         text = b"".join(b"Content-Type: multipart/mixed; boundary=x%d\r\n\r\n--x%d\r\n" % (level, level) for level in range(depth))
         add[f"depth {depth}"] = message(text.partition(b"\r\n\r\n")[0] + b"\r\n", body=text.partition(b"\r\n\r\n")[2] + b"\r\ntext\r\n")
         add[f"messages {depth}"] = message("", body=b"x", head=b"Content-Type: message/rfc822\r\n\r\n" * depth)
+    for name, sign in (("comments", b"("), ("groups", b"a:"), ("quoted comments", b'"(')):
+        add[f"addresses {name}"] = message("", body=b"x\r\n", head=b"From: " + sign * 4000 + b"\r\nTo: a@example.com\r\n")
+    related = "Content-Type: multipart/related; boundary=c; start=x"
+    add["related without parts"] = message(related, body=b"nothing\r\n")
+    add["related without parts inside"] = message(
+        kind, body=b"--b\r\n" + related.encode() + b"\r\n\r\nnothing\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>there\r\n--b--\r\n"
+    )
     add["many parts"] = message(kind, body=b"--b\r\n\r\nx\r\n" * 300 + b"--b--\r\n")
     add["many marks in a line"] = message(kind, body=b"--b\r\n\r\n" + b"--b" * 30_000)
 

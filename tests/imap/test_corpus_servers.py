@@ -1,10 +1,8 @@
 """The same messages through servers: what ENVELOPE and BODYSTRUCTURE tell and the single parts hold is what the octets say."""
 
-from dataclasses import replace
-
 import pytest
 
-from aiogmail import Gmail, Limits
+from aiogmail import Gmail
 from aiogmail.testing import GmailEmulator
 from tests.imap.corpus import MALFORMED, WELL_FORMED
 from tests.imap.test_corpus import of_raw, ours, reference, same
@@ -76,7 +74,7 @@ def test_through_dovecot(dovecot, address):
     async def main():
         dovecot.deliver_many(address, [OCTETS[name] for name in names])
         async with TokenEndpoint(dovecot.signer, tls=False) as endpoint:
-            credentials, settings = endpoint.credentials(address), replace(dovecot.settings, limits=Limits(depth=200))
+            credentials, settings = endpoint.credentials(address), dovecot.settings
             async with Gmail(address, credentials, settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
                 check(await read_all(inbox, names))
 

@@ -44,6 +44,17 @@ def test_what_nests_too_deep_keeps_its_header():
     assert "only its header could be read" in str(message.defects[-1])
 
 
+@pytest.mark.parametrize("start", ["", "; start=x"])
+def test_a_multipart_without_parts_has_no_body_and_hides_none(start):
+    broken = b"Content-Type: multipart/related; boundary=c" + start.encode() + b"\r\n\r\nnothing\r\n"
+    assert read_email(broken).get_body(("html", "plain")) is None
+    text = b"--b\r\nContent-Type: text/plain\r\n\r\nthere\r\n--b--\r\n"
+    message = read_email(b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n" + broken + text)
+    body = message.get_body(("html", "plain"))
+    assert body is not None
+    assert body.get_content() == "there"
+
+
 def test_content_of_any_type_is_given():
     assert read_email(b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nSGk=").get_content() == b"Hi"
     assert read_email(b"Content-Type: model/x\r\nContent-Transfer-Encoding: base64\r\n\r\nSGk=").get_content() == b"Hi"

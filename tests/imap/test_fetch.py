@@ -11,9 +11,12 @@ import pytest
 
 from aiogmail import Gmail, Limits, MailboxChanged, NotFetched, Q, StateError, TokenProvider, errors
 from aiogmail.imap.commands import UidFetch, reply_name
+from aiogmail.imap.pending import Pending
 from aiogmail.imap.uidset import UidSet
+from aiogmail.imap.wire import ResponseParser
 from aiogmail.testing import Fault, GmailEmulator
 from tests.support.aio import run
+from tests.support.endpoint import TokenEndpoint
 from tests.support.scripted import ScriptedImap
 
 ADDRESS = "me@gmail.com"
@@ -439,8 +442,6 @@ def test_memory_is_bounded_by_one_large_message_when_a_command_waits_behind():
 def test_a_run_of_rows_ends_at_what_is_not_of_it():
     batches = []
     command = UidFetch(UidSet("1:9"), ("FLAGS", "RFC822.SIZE"), batches.append)
-    from aiogmail.imap.wire import ResponseParser
-
     lines = [
         b"* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 1)",
         b"* 2 FETCH (UID 2 FLAGS ())",  # the rest of it comes later
@@ -474,9 +475,57 @@ def test_two_fetches_are_rivals_only_where_they_ask_for_the_same_messages():
     assert not UidSearch((), esearch=True).rivals(fetch("1"))
 
 
+def test_two_fetches_of_the_same_go_one_after_the_other():
+    """Both on the wire, either could be given the other's row, and was: the other ended without, as if the message were gone."""
+
+    def fetch(uids, *items):
+        return UidFetch(UidSet(uids), items, list.clear)
+
+    assert fetch("1:9", "FLAGS").clashes(fetch("9:12", "FLAGS"))
+    assert fetch("1:9", "FLAGS", "MODSEQ").clashes(fetch("9", "FLAGS"))
+    assert not fetch("1:9", "FLAGS").clashes(fetch("10:12", "FLAGS"))
+    assert not fetch("1:9", "FLAGS").clashes(fetch("1:9", "RFC822.SIZE"))
+    assert not fetch("1:9", "BODY.PEEK[]<0.5>").clashes(fetch("1:9", "BODY.PEEK[]<5.5>"))
+
+
+def test_a_row_fits_those_who_ride_along():
+    loop = asyncio.new_event_loop()
+    leader, rider = (Pending(UidFetch(UidSet(uid), ("FLAGS",), list.clear), loop.create_future()) for uid in (1, 2))
+    leader.riders.append(rider)
+    rows = ResponseParser().feed(b"".join(b"* %d FETCH (UID %d FLAGS ())\r\n" % (uid, uid) for uid in (1, 2, 3)))
+    assert [leader.fits(row) for row in rows] == [True, True, False]
+    loop.close()
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+@pytest.mark.parametrize("seed", range(6))
+def test_many_fetches_of_the_same_messages_at_once_each_get_all_of_them(seed, connections):
+    """Eight at once on one connection, of everything: some lost one message in ten."""
+    chance = random.Random(seed)
+    choices = [("raw",), ("raw", "flags"), ("flags",), ("flags", "modseq"), ("flags", "size", "modseq"), ("text",), ("part:1", "size")]
+    items = [chance.choice(choices[: chance.choice([1, 2, 7])]) for _ in range(8)]
+
+    async def test(server, account, inbox, raws):
+        async def one(*items):
+            uids = chance.choice([Q.all, "1:*", f"1:{len(raws)}", Q.uid(f"1:{len(raws)}")])
+            seen = []
+            async for message in inbox.fetch(uids, *items):
+                seen.append(message.uid)
+                assert "raw" not in items or message.raw == raws[message.uid - 1]
+                for _ in range(chance.choice([0, 0, 0, 3, 20])):
+                    await asyncio.sleep(0)
+                if chance.random() < 0.1:
+                    assert (await inbox.fetch_one(chance.randint(1, len(raws)), *items)).uid
+            return seen
+
+        for seen in await asyncio.gather(*(one(*some) for some in items)):
+            assert seen == list(range(1, len(raws) + 1))
+
+    run(with_inbox(test, count=30, seed=seed, limits=Limits(buffer=chance.choice([3000, 30_000]), connections=connections)))
+
+
 def test_news_among_the_sizes_are_left_to_others():
     from aiogmail.imap.fetch import _Probe
-    from aiogmail.imap.wire import ResponseParser
 
     noted = {}
     probe = _Probe(UidSet("1:3"), noted.__setitem__)
@@ -518,3 +567,33 @@ def test_while_commands_in_the_loop_take_their_time_no_more_is_taken_in():
         return sum("BODY.PEEK[]" in command.line for command in server.ledger.commands)
 
     run(with_inbox(test, count=200, limits=Limits(buffer=20_000)))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("seed", [1, 3, 5, 7])
+def test_many_fetches_at_once_from_a_server_that_works_on_several(dovecot, address, seed):
+    """Dovecot answers in between: most such runs lost messages or mixed up their order."""
+    chance = random.Random(seed)
+    items = [("raw",), ("raw", "flags"), ("flags",), ("flags", "modseq"), ("text",), ("part:1", "size"), ("envelope",), ()]
+    raws = [b"Subject: %d\r\n\r\n%b" % (number, b"x\r\n" * chance.choice([10, 20_000])) for number in range(60)]
+
+    async def main():
+        dovecot.deliver_many(address, raws)
+        async with TokenEndpoint(dovecot.signer, tls=False) as endpoint:
+            settings = replace(dovecot.settings, limits=Limits(buffer=chance.choice([3000, 100_000]), connections=1))
+            async with Gmail(address, endpoint.credentials(address), settings=settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                some = chance.sample(items, chance.choice([1, 2, 4]))
+
+                async def one():
+                    asked, seen = chance.choice(some), []
+                    async for message in inbox.fetch(chance.choice([Q.all, "1:*", "1:60"]), *asked):
+                        seen.append(message.uid)
+                        for _ in range(chance.choice([0, 0, 3, 15])):
+                            await asyncio.sleep(0)
+                        if chance.random() < 0.08:
+                            await inbox.fetch_one(chance.randint(1, 60), *chance.choice(some))
+                    assert seen == list(range(1, 61)), asked
+
+                await asyncio.gather(*(one() for _ in range(8)))
+
+    run(main())

@@ -35,6 +35,12 @@ def test_a_file_is_written_and_replaces_what_was_there(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "\N{GRINNING FACE}" * 63, "\u65e5" * 85, "." + "x" * 200])
+def test_a_file_may_have_any_name_that_the_system_takes(tmp_path, name):
+    assert run(write_file(tmp_path / name, chunks(b"one"))) == 3
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"one")]
+
+
 def test_what_fails_leaves_what_was_there_and_nothing_else(tmp_path):
     path = tmp_path / "x.bin"
     path.write_text("before")

@@ -87,13 +87,15 @@ def test_people_within_are_read_however_they_are_written():
     ]
 
 
-def test_what_the_email_package_cannot_read_is_nobody(monkeypatch):
+@pytest.mark.parametrize("error", [IndexError, TypeError, ValueError, RecursionError])
+def test_what_the_email_package_cannot_read_is_nobody(monkeypatch, error):
     def broken(values, **strict):
-        raise IndexError("a mistake of the parser's")
+        raise error("a mistake of the parser's")
 
     monkeypatch.setattr("aiogmail.imap.mime.getaddresses", broken)
-    [inner, _] = read_mime(b"Content-Type: message/rfc822\r\n\r\nFrom: a@x.example\r\n\r\nx").root.walk()
-    assert inner.envelope.from_ == ()
+    found = read_mime(b"Content-Type: message/rfc822\r\n\r\nFrom: a@x.example\r\n\r\nx")
+    assert found.root.envelope.from_ == ()
+    assert found.defects == ["part 1: the addresses in its header from cannot be read"]
 
 
 @pytest.mark.nightly

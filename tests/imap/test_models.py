@@ -220,6 +220,18 @@ def test_defects_of_the_header_are_told_wherever_it_comes_from():
     assert message(b"ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)").defects == ()
 
 
+@pytest.mark.parametrize("sign", [b"(", b"a:", b'"(', b"(("])
+def test_nobody_is_in_a_header_that_breaks_the_email_package_and_the_defects_say_so(sign):
+    """Its reader of addresses recurses: a few hundred parentheses were enough for a RecursionError."""
+    bad = b"Subject: s\r\nTo: a@x.example\r\nFrom: " + sign * 5000 + b"\r\n\r\nbody"
+    for raw in (bad, b"Content-Type: message/rfc822\r\n\r\n" + bad):
+        one = message(b"BODY[] {%d}\r\n%b" % (len(raw), raw))
+        inner = one.parts[0].envelope if raw is not bad else one.envelope
+        assert (inner.subject, inner.from_, [str(to) for to in inner.to]) == ("s", (), ["a@x.example"])
+        assert len(one.defects) == 1
+        assert "from" in one.defects[0]
+
+
 def test_an_address_is_quoted_where_it_must_be():
     assert Address("", "two words", "x.example").address == '"two words"@x.example'
     assert Address("", 'a"b\\', "x.example").address == '"a\\"b\\\\"@x.example'

@@ -1,6 +1,7 @@
 """A query is a value, rendered once: what it looks like on the wire, and what it refuses."""
 
 import datetime as dt
+import operator
 
 import pytest
 
@@ -59,6 +60,8 @@ def sent(query):
         (Q.uid(UidSet(7)), "UID 7"),
         (Q.modseq(12), "MODSEQ 12"),
         (Q.label("Two words"), 'X-GM-LABELS "Two words"'),
+        (Q.label("INBOX"), 'X-GM-LABELS "\\\\Inbox"'),
+        (Q.label("\\drafts"), 'X-GM-LABELS "\\\\Draft"'),
         (Q.thread(1278455344230334865), "X-GM-THRID 1278455344230334865"),
         (Q.gmail_id(1), "X-GM-MSGID 1"),
         (Q.gmail('from:me "a b" -in:spam'), 'X-GM-RAW "from:me \\"a b\\" -in:spam"'),
@@ -78,6 +81,22 @@ def test_queries_combine():
     assert sent((Q.seen & Q.flagged) | (Q.draft & ~Q.from_("x")))[0] == "OR (SEEN FLAGGED) (DRAFT NOT FROM x)"
     assert sent(Q.seen | Q.flagged | Q.draft)[0] == "OR OR SEEN FLAGGED DRAFT"
     assert sent((Q.seen | Q.flagged) & Q.draft)[0] == "OR SEEN FLAGGED DRAFT"
+
+
+def test_what_is_negated_twice_is_itself():
+    assert ~~Q.seen == Q.seen
+    assert sent(~~(Q.seen & Q.flagged))[0] == "(SEEN FLAGGED)"
+    assert sent(~(Q.seen & ~(Q.flagged & Q.draft)))[0] == "NOT (SEEN NOT (FLAGGED DRAFT))"
+
+
+def test_conditions_nest_no_deeper_than_can_be_sent():
+    query = Q.seen
+    for _ in range(20):
+        query = ~(query & Q.flagged)
+    assert sent(query)[0].startswith("NOT (NOT (")
+    for combine in (operator.invert, lambda one: one | Q.draft, lambda one: Q.draft | one):
+        with pytest.raises(ConfigurationError, match="at most 20"):
+            combine(query & Q.flagged)
 
 
 def test_what_is_not_ascii_goes_as_a_utf8_literal_with_its_charset_named():

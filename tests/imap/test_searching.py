@@ -34,8 +34,7 @@ class Model:
 
     async def execute(self, command):
         arguments = command.arguments()
-        self.lines.append(encode_command("A1", "UID SEARCH", *arguments, limits=Limits()).redacted)
-        assert len(self.lines[-1]) <= self.settings.limits.command_line
+        self.lines.append(encode_command("A1", "UID SEARCH", *arguments, limits=self.settings.limits).redacted)
         keys = iter(arguments[2:])
         return self.all_of(keys)
 
@@ -117,6 +116,72 @@ def test_many_keys_that_are_short_each_are_asked_one_by_one():
     keys, charset = criteria(query)
     model = Model(400)
     assert run(search(model, keys, charset)) == Model(100_000).all_of(iter(keys))
+
+
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (lambda count: functools.reduce(operator.or_, [Q.uid(uid) for uid in range(1, 2 * count, 2)]), 1),
+        (lambda count: functools.reduce(operator.or_, [Q.from_(f"{uid}@x.example") for uid in range(count)]), 10),
+        (lambda count: functools.reduce(lambda one, other: other | one, [Q.from_(f"{uid}@x.example") for uid in range(count)]), 10),
+        (lambda count: functools.reduce(operator.and_, [Q.from_('"' * 9 + str(uid)) for uid in range(count)]), 12),
+        (lambda count: functools.reduce(operator.or_, [Q.from_(str(uid)) & Q.uid(range(1, 400, 3)) for uid in range(count // 5)]), 40),
+        (lambda count: Q.uid(450) & functools.reduce(operator.and_, [Q.from_(str(uid)) for uid in range(count)]), 1),
+        (lambda count: ~functools.reduce(operator.or_, [Q.from_(str(uid)) for uid in range(count)]) & Q.uid(range(1, 90)), 11),
+    ],
+)
+def test_long_chains_are_asked_in_few_commands(make, most):
+    """Two thousand keys, short each and with no large set among them, did not fit into a line either, and some recursed too deep."""
+    keys, charset = criteria(make(2000))
+    model = Model(8000)
+    assert run(search(model, keys, charset)) == reference(keys)
+    assert len(model.lines) <= most
+
+
+def reference(keys):
+    """As the model has it, without its recursion: what a chain of ORs says."""
+    model, found = Model(100_000), EXISTING
+    tokens = iter(keys)
+    for token in tokens:
+        found &= disjunction(model, token, tokens)
+    return found
+
+
+def disjunction(model, token, behind):
+    if token == Atom("NOT"):
+        return EXISTING - disjunction(model, next(behind), behind)
+    if token != Atom("OR"):
+        return model.one(token, behind)
+    found, missing = UidSet(), 2
+    while missing:
+        token = next(behind)
+        missing += token == Atom("OR")
+        if token != Atom("OR"):
+            found |= model.one(token, behind)
+            missing -= 1
+    return found
+
+
+def test_what_one_line_cannot_hold_is_still_refused():
+    for query in (Q.gmail("x" * 9000), "SUBJECT " + "x" * 9000, Q.seen & Q.gmail("x" * 9000)):
+        keys, charset = criteria(query)
+        with pytest.raises(errors.ConfigurationError, match="command line"):
+            run(search(Model(8000), keys, charset))
+
+
+def test_two_thousand_senders_are_looked_for_on_the_emulator():
+    async def main():
+        async with GmailEmulator() as server:
+            account = server.add_account(ADDRESS)
+            for number in range(40):
+                account.deliver(f"From: s{number * 100}@x.example\r\nMessage-ID: <{number}@x.example>\r\n\r\nbody\r\n".encode())
+            async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail, gmail.mailbox("INBOX") as inbox:
+                any_of = functools.reduce(operator.or_, [Q.from_(f"s{number}@x.example") for number in range(2000)])
+                assert await inbox.search(any_of) == UidSet("1:20")
+                assert await inbox.search(~any_of) == UidSet("21:40")
+            assert sum("UID SEARCH" in command.line for command in server.ledger.commands) <= 13
+
+    run(main())
 
 
 def test_what_fits_is_asked_as_it_stands():

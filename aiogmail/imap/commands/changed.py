@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,13 @@ from aiogmail.imap.wire.fetch import tells_all
 from .base import Command
 
 __all__ = ["ChangedMessages", "UidFetchChanged"]
+
+_EVERY = Raw("1:*")
+
+
+@functools.lru_cache(64)
+def _list(items: tuple[str, ...]) -> Raw:
+    return Raw(f"(UID {' '.join(items)})")
 
 
 @dataclass(slots=True)
@@ -60,8 +68,7 @@ class UidFetchChanged(Command[ChangedMessages]):
         return other.bulk
 
     def arguments(self) -> Sequence[Any]:
-        items = " ".join(("UID", *self._items))
-        return (Raw("1:*"), Raw(f"({items})"), Raw(f"(CHANGEDSINCE {max(1, self._since)})"))
+        return (_EVERY, _list(self._items), Raw(f"(CHANGEDSINCE {max(1, self._since)})"))
 
     def take(self, response: Response) -> bool:
         if not isinstance(response, Fetch) or response.uid is None:

@@ -24,6 +24,7 @@ def reply_name(item: str) -> str:
 
 _MOST_RANGES = 500
 _NEWS = frozenset({"FLAGS", "MODSEQ"})
+_UNINVITED = frozenset({"MODSEQ"})
 _RANGE = len(",4294967295:4294967295")
 _AROUND = len(" UID FETCH  ")
 
@@ -84,6 +85,10 @@ class UidFetch(Command[UidSet]):
 
     def arguments(self) -> Sequence[Any]:
         return (self.together, Raw(self._asked()))
+
+    def clashes(self, other: Command[Any]) -> bool:
+        # Each row could be either's: one would get both, and the other end without, as if the message were gone.
+        return isinstance(other, UidFetch) and self._wanted ^ other._wanted <= _UNINVITED and self.rivals(other)  # noqa: SLF001  of its own class
 
     def rivals(self, other: Command[Any]) -> bool:
         if not isinstance(other, UidFetch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ class StatusCommand(Command[Mapping[str, Any]]):
         self._found: Mapping[str, Any] = {}
 
     def arguments(self) -> Sequence[Any]:
-        return (Mailbox(self._mailbox), tuple(Atom(item) for item in self._items))
+        return (Mailbox(self._mailbox), _atoms(self._items))
 
     def take(self, response: Response) -> bool:
         if isinstance(response, MailboxStatus) and _same(response, self._mailbox):
@@ -125,8 +126,15 @@ class StatusCommand(Command[Mapping[str, Any]]):
         return self._found
 
 
+@functools.lru_cache(64)
+def _atoms(items: tuple[str, ...]) -> tuple[Atom, ...]:
+    return tuple(map(Atom, items))
+
+
 def _same(told: MailboxStatus, asked: str) -> bool:
     """Whether an answer is about the mailbox that was asked for, in whichever form either of them wrote the name."""
+    if told.name == asked:
+        return True
     names = {told.name, told.encoded.decode("utf-8", "replace"), utf7.decode(told.encoded)}
     return not {_plain(asked), _plain(utf7.decode(asked.encode("utf-8")))}.isdisjoint(map(_plain, names))
 

@@ -19,6 +19,8 @@ _ATOM = re.compile(r'[^\x00-\x20\x7f-\U0010ffff(){%*"\\\]]+')
 _FLAG = re.compile(r'\\?[^\x00-\x20\x7f-\U0010ffff(){%*"\\]+')  # Gmail keeps keywords that hold brackets
 _RAW = re.compile(r'(?:[^\x00-\x1f\x7f-\U0010ffff"\\{}]|"(?:[^\x00-\x1f\x7f-\U0010ffff"\\]|\\["\\])*")+')
 
+_PARENTHESES = re.compile(r"[()]")
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _AS_IS = re.compile(r"[\x20-\x7e]+")
 _ANNOUNCES = re.compile(r"\{[0-9]+[+-]?\}\Z")
 
@@ -192,8 +194,8 @@ class AsIs:
 
 def _balanced(text: str) -> bool:
     depth = 0
-    for character in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
-        depth += (character == "(") - (character == ")")
+    for character in _PARENTHESES.findall(_STRINGS.sub("", text) if '"' in text else text):
+        depth += 1 if character == "(" else -1
         if depth < 0:
             return False
     return depth == 0

@@ -171,8 +171,9 @@ _DECODERS: dict[str, Callable[[Scanner], object]] = {
     "RFC822.SIZE": _optional,
     "INTERNALDATE": _date,
     "ENVELOPE": lambda scanner: Envelope.from_value(scanner.value()),
-    "BODYSTRUCTURE": lambda scanner: read_structure(scanner.value()),
-    "BODY": lambda scanner: read_structure(scanner.value()),
+    # How deep parts nest is up to whoever sends mail, and must not end the connection.
+    "BODYSTRUCTURE": lambda scanner: read_structure(scanner.value(prune=True)),
+    "BODY": lambda scanner: read_structure(scanner.value(prune=True)),
     "RFC822": Scanner.nstring,
     "RFC822.HEADER": Scanner.nstring,
     "RFC822.TEXT": Scanner.nstring,

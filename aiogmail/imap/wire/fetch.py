@@ -235,7 +235,11 @@ def sizes_on_the_wire(rows: Sequence[Fetch]) -> int:
 
 def tells_all(names: Iterable[str]) -> Callable[[Fetch], bool]:
     """A function that says whether a response tells all of these attributes, by their canonical names. It decodes none of them."""
-    names = tuple(names)
+    return _tells_all(tuple(names))
+
+
+@functools.lru_cache(256)
+def _tells_all(names: tuple[str, ...]) -> Callable[[Fetch], bool]:
     others = tuple(name for name in names if name not in _GROUPS)
     only = others[0][4:].encode() if len(others) == 1 and others[0].startswith("BODY[") else None
     # the message's number, which is always there, twice: of a single group there comes no tuple

@@ -73,7 +73,7 @@ class Scanner:
 
     Raises:
         ProtocolError: something else stands there.
-        LimitExceeded: lists nest deeper than ``depth``.
+        LimitExceeded: lists nest deeper than ``depth``, and are not to be pruned.
     """
 
     __slots__ = ("_literal", "depth", "literals", "position", "text")
@@ -168,14 +168,18 @@ class Scanner:
         value = self.optional_string()
         return self.atom() if value is None else value
 
-    def value(self) -> Value:
-        """Anything: number → int, atom → str, NIL → None, string → bytes, list → tuple."""
+    def value(self, *, prune: bool = False) -> Value:
+        """Anything: number → int, atom → str, NIL → None, string → bytes, list → tuple.
+
+        Args:
+            prune: a list that is nested too deep is read and becomes ``()``, where else it is an error: for what senders of mail nest.
+        """
         if self.depth >= FLAT_DEPTH:
             match = _LIST.match(self.text, self.position)
             if match is not None:
                 self.position = match.end()
                 return self._flat_list(_TOKENS.findall(self.text, match.start(), match.end()))
-        return self._deep_value()
+        return self._deep_value(prune)
 
     def _flat_list(self, tokens: list[bytes]) -> Value:
         """A list that a pattern took: its tokens need no further check."""
@@ -199,8 +203,9 @@ class Scanner:
                 values.append(None if token == b"NIL" else _plain(token))
         return values[0]
 
-    def _deep_value(self) -> Value:
+    def _deep_value(self, prune: bool) -> Value:
         stack: list[list[Value]] = []
+        below = 0  # lists open that are too deep to be kept
         while True:
             match = _TOKEN.match(self.text, self.position)
             if match is None:
@@ -208,15 +213,18 @@ class Scanner:
             kind = match.lastindex
             value: Value
             if kind == 1:
-                if len(stack) >= self.depth:
+                if len(stack) < self.depth:
+                    stack.append([])
+                elif prune:
+                    below += 1
+                else:
                     raise LimitExceeded(f"the server nests lists deeper than Limits.depth ({self.depth}) allows")
-                stack.append([])
                 self.position = match.end()
                 continue
             if kind == 2:
-                if not stack:
+                if not stack and not below:
                     self.fail("a value")
-                value = tuple(stack.pop())
+                below, value = (below - 1, ()) if below else (0, tuple(stack.pop()))
                 self.position = match.end()
             elif kind == 3:
                 value = _plain(match[3])
@@ -224,6 +232,8 @@ class Scanner:
             else:
                 self.position = match.start(4)
                 value = self.string()
+            if below:
+                continue
             if not stack:
                 return value
             stack[-1].append(value)

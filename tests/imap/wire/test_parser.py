@@ -132,17 +132,34 @@ def test_an_error_says_where_and_shows_little():
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 9, 10, 11, 24, 25])
 def test_lists_nest_as_deep_as_the_limit_and_no_deeper(depth):
     limits = Limits(depth=depth)
+    nest = depth - 1  # FETCH's own list is one
     for name in ("X-DEEP", "BODYSTRUCTURE"):
-        nest = depth - 1  # FETCH's own list is one
         if nest:
             response = one(f"* 1 FETCH ({name} {'(' * nest}{')' * nest} UID 1)", limits=limits)
             assert isinstance(response, Fetch)
             assert response.get(name) is not None
-        nest += 1
-        responses, error = every_way(b"* 1 EXISTS\r\n" + f"* 1 FETCH ({name} {'(' * nest}{')' * nest} UID 1)\r\n".encode(), limits)
-        assert len(responses) == 1
-        assert error[0] is LimitExceeded
-        assert "Limits.depth" in error[1]
+    nest += 1
+    responses, error = every_way(b"* 1 EXISTS\r\n" + f"* 1 FETCH (X-DEEP {'(' * nest}{')' * nest} UID 1)\r\n".encode(), limits)
+    assert len(responses) == 1
+    assert error[0] is LimitExceeded
+    assert "Limits.depth" in error[1]
+
+
+@pytest.mark.parametrize("name", ["BODYSTRUCTURE", "BODY"])
+@pytest.mark.parametrize("depth", [1, 2, 8, 9, 10, 100])
+@pytest.mark.parametrize("more", [1, 2, 1000])
+def test_a_structure_that_nests_deeper_is_told_as_far_as_the_limit(name, depth, more):
+    """A sender chooses how deep: it must cost the rest of the structure and nothing else, literals in it least of all."""
+    leaf = b'("TEXT" "PLAIN" ("NAME" {4}\r\n)}(") NIL NIL "7BIT" 3 1)'
+    nest = depth + more
+    structure = b"(" * nest + leaf + b' "MIXED")' * nest
+    text = b"* 1 FETCH (%b %b X-GM-MSGID 5 BODY[1] {3}\r\nabc UID 7)\r\n" % (name.encode(), structure)
+    [row] = ResponseParser(Limits(depth=depth)).feed(text)
+    assert (row.uid, row.get("X-GM-MSGID"), row.get("BODY[1]")) == (7, 5, b"abc")
+    parts = list(row.get(name).walk())
+    assert len(parts) == depth
+    assert {part.type for part in parts} == {"MULTIPART"}
+    assert parts[-1].children == ()
 
 
 @pytest.mark.slow
