@@ -551,8 +551,9 @@ def test_the_client_checks_its_arguments_and_opens_once():
             await client.__aenter__()
         dropped = Pop3Client(ME, provider(), settings=server.settings())
         await dropped.__aenter__()
+        tokens = dropped._tokens
         await dropped.drop()
-        assert "closed" in repr(dropped._tokens)
+        assert "closed" in repr(tokens)
         server.say("STAT", b"-ERR [SYS/PERM] no\r\n")
         with pytest.raises(errors.CommandError):
             async with Pop3Client(ME, provider(), settings=server.settings()):
