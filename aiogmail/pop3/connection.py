@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
-import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from aiogmail.errors import ConnectFailed, Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.settings import Endpoint, Limits, Timeouts
+from aiogmail.tcp import connect_failed, keep_alive, tls_options
 
 from .failures import farewell, seems_empty
 from .wire import END, SEEMS, Challenge, Event, Expect, ReplyParser, Status
@@ -141,9 +139,7 @@ class Connection(asyncio.Protocol):
         Cancelled, it leaves nothing open.
         """
         self = cls(endpoint, limits, timeouts)
-        tls: dict[str, Any] = {}
-        if endpoint.security == "tls":
-            tls = {"ssl": endpoint.context(), "server_hostname": endpoint.host, "ssl_shutdown_timeout": 1.0}
+        tls = tls_options(endpoint)
         try:
             async with asyncio.timeout(timeouts.connect):
                 await self._loop.create_connection(lambda: self, endpoint.host, endpoint.port, **tls)
@@ -169,7 +165,7 @@ class Connection(asyncio.Protocol):
         if self.closed.done():
             self._loop.call_soon(self._transport.abort)
             return
-        _keep_alive(transport.get_extra_info("socket"), self._timeouts)
+        keep_alive(transport.get_extra_info("socket"), self._timeouts)
 
     def data_received(self, data: bytes) -> None:
         if self.closed.done():
@@ -394,27 +390,9 @@ def _ignored(error: GmailError) -> None:
 
 
 def _connect_failed(where: str, error: BaseException, within: float) -> GmailError | None:
-    """The system's own words, and whether trying again can help; ``None`` for what is no failure to connect."""
+    """What to raise; ``None`` for what is no failure to connect."""
     if isinstance(error, GmailError):
         return error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectFailed(f"{where}: the certificate does not fit: {error.verify_message or error}", permanent=True)
-    if isinstance(error, ssl.SSLError):
-        return ConnectFailed(f"{where}: TLS failed: {error.reason or error}")
     if isinstance(error, TimeoutError):
         return ConnectFailed(f"{where}: no connection or no greeting within {within:g} s")
-    if isinstance(error, OSError):
-        return ConnectFailed(f"{where}: cannot connect: {error.strerror or error}")
-    return None
-
-
-def _keep_alive(sock: socket.socket | None, timeouts: Timeouts) -> None:
-    """TCP probes find a peer that went away without a word; Linux also bounds how long sent data may stay unacknowledged."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, timeouts.keepalive_idle)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, timeouts.keepalive_interval)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, timeouts.keepalive_count)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.user_timeout * 1000))
+    return connect_failed(where, error) if isinstance(error, OSError) else None
