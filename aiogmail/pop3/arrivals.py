@@ -16,7 +16,8 @@ from aiogmail.errors import CommandError, GmailError, StateError
 from aiogmail.ports import Effect, Runner
 from aiogmail.stream import Stream
 
-from .connection import DEPTH, Exchange
+from .connection import DEPTH
+from .exchange import Exchange
 from .models import PopMail
 from .session import Pop3Session
 

@@ -12,7 +12,7 @@ from aiogmail.errors import ProtocolError, StateError
 from aiogmail.ports import Effect, Runner
 from aiogmail.stream import Stream
 
-from .connection import Exchange
+from .exchange import Exchange
 from .session import Pop3Session
 
 __all__ = ["PopDownload"]
