@@ -63,6 +63,11 @@ def raws(me):
     return [stored.raw for stored in me.messages]
 
 
+def uidl_of(stored):
+    """What names a message to a client."""
+    return f"GmailId{stored.gmail_id:016x}"
+
+
 def every(server, number, fault):
     """Let a fault hit every so many of its commands, until the result is called."""
     match, count = server.faults.match, itertools.count(1)
