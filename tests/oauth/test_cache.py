@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from aiogmail.errors import AccessDenied, ConfigurationError, LoginRequired, StateError, TokenEndpointError, TokenRefused
+from aiogmail.errors import ConfigurationError, LoginRequired, StateError, TokenEndpointError, TokenRefused
 from aiogmail.oauth import AppPassword, TokenCache, TokenProvider, UserCredentials
 from aiogmail.oauth.entry import Obtained
 from aiogmail.secret import Secret
@@ -571,17 +571,6 @@ def test_get_on_a_live_token_takes_less_than_three_microseconds():
     virtual(main)
 
 
-@cached
-async def test_the_providers_own_errors_are_told_and_bugs_of_it_too(clock, tokens, source, credentials):
-    source.fail = AccessDenied("not for you", connection_lost=False)
-    with pytest.raises(AccessDenied, match="not for you"):
-        await tokens.get(ME, credentials)
-    other = Source(clock)
-    other.fail = KeyError("whoops")
-    with pytest.raises(TokenEndpointError, match=r"TokenProvider.fetch failed: KeyError: 'whoops'"):
-        await tokens.get("you@gmail.com", TokenProvider(other.fetch))
-
-
 def test_a_bug_of_ours_reaches_the_waiters_and_not_the_void(monkeypatch, caplog):
     async def main(clock):
         async with TokenCache(clock=clock) as tokens:
@@ -595,55 +584,6 @@ def test_a_bug_of_ours_reaches_the_waiters_and_not_the_void(monkeypatch, caplog)
 
     virtual(main)
     assert "unforeseen" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind", "words"),
-    [
-        (lambda now: ("", now), ConfigurationError, "visible ASCII"),
-        (lambda now: ("a b", now), ConfigurationError, "visible ASCII"),
-        (lambda now: ("t", now.replace(tzinfo=None)), ConfigurationError, "aware datetime"),
-        (lambda now: ("t", 3600), ConfigurationError, "aware datetime"),
-        (lambda now: ("t", now), TokenEndpointError, "expired 0 s ago"),
-        (lambda now: "t", ConfigurationError, "expected .token, expires_at., got str"),
-        (lambda now: None, ConfigurationError, "expected .token, expires_at., got NoneType"),
-    ],
-)
-def test_what_a_provider_gives_is_checked(answer, kind, words):
-    async def main(clock):
-        from datetime import UTC, datetime
-
-        async def fetch():
-            return answer(datetime.fromtimestamp(clock.wall(), UTC))
-
-        async with TokenCache(clock=clock) as tokens:
-            with pytest.raises(kind, match=words):
-                await tokens.get(ME, TokenProvider(fetch))
-
-    virtual(main)
-
-
-def test_a_provider_may_give_a_secret_and_no_life_is_believed_beyond_a_day():
-    async def main(clock):
-        from datetime import UTC, datetime
-
-        async def fetch():
-            return Secret("ya29.s"), datetime.fromtimestamp(clock.wall() + 1e6, UTC)
-
-        async with TokenCache(clock=clock) as tokens:
-            token = await tokens.get(ME, TokenProvider(fetch))
-            assert token.deadline - clock.now() == pytest.approx(86_400)
-
-    virtual(main)
-
-
-@cached
-async def test_a_provider_that_hangs_fails_after_the_timeout(clock, tokens, source, credentials):
-    source.delay = 1000
-    before = clock.now()
-    with pytest.raises(TokenEndpointError, match="gave no token within 20 s"):
-        await tokens.get(ME, credentials)
-    assert clock.now() - before == pytest.approx(20)
 
 
 def test_failures_are_logged_once_each_and_say_what_to_do(caplog):
