@@ -18,17 +18,7 @@ __all__ = ["Client"]
 
 
 class Client(abc.ABC):
-    """A client of one account, of whatever protocol: an async context manager that is opened once.
-
-    Args:
-        address: the account's address.
-        credentials: what access tokens are made from.
-        tokens: a cache shared with other clients; without it the client has its own.
-        settings: servers, deadlines and bounds; the default is Gmail.
-
-    Raises:
-        ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
-    """
+    """A client of one account, of whatever protocol: an async context manager that is opened once. Its arguments are those of every client."""
 
     def __init__(
         self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None

@@ -9,8 +9,6 @@ from typing import Self
 from aiogmail.errors import StateError
 from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
-from aiogmail.oauth import Credentials, TokenCache
-from aiogmail.settings import Settings
 from aiogmail.smtp import Manners, SendResult, SmtpSession
 from aiogmail.supervisor import Supervisor
 
@@ -45,12 +43,8 @@ class ImapClient(Client):
         ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
     """
 
-    def __init__(
-        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
-    ) -> None:
-        super().__init__(address, credentials, tokens=tokens, settings=settings)
-        self._session: ImapSession | None = None
-        self._aioimaplib: Imap4 | None = None
+    _session: ImapSession | None = None
+    _aioimaplib: Imap4 | None = None
 
     async def __aenter__(self) -> Self:
         """Connect and authenticate.
@@ -114,11 +108,7 @@ class SmtpClient(Client):
         ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
     """
 
-    def __init__(
-        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
-    ) -> None:
-        super().__init__(address, credentials, tokens=tokens, settings=settings)
-        self._sender: Sender | None = None
+    _sender: Sender | None = None
 
     async def __aenter__(self) -> Self:
         """Connect and authenticate.
