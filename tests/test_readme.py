@@ -187,7 +187,7 @@ def test_snippet_service(world):
 def test_snippet_fastapi(world):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what its test client warns of is between it and httpx
-        testclient = pytest.importorskip("fastapi.testclient")
+        testclient = pytest.importorskip("fastapi.testclient", reason="FastAPI is not installed")
     world.run("fastapi")
     with contextlib.closing(testclient.TestClient(world.space["app"])) as client, client:
         assert client.get("/unread").json() == ["1", "2", "3", "4", "invoice 5"]

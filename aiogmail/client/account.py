@@ -7,7 +7,6 @@ import functools
 import os
 import weakref
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self, TypeVar
 
 from aiogmail.budget import Pace
@@ -30,20 +29,20 @@ from aiogmail.supervisor.opening import Turn
 from aiogmail.supervisor.policy import may_reopen
 from aiogmail.supervisor.supervisor import Session
 
-from .arguments import check_client, check_recent
+from .arguments import check_recent
+from .base import Client
 from .lanes import Lanes
 from .listing import Listing
 from .outgoing import Outgoing
 from .sending import Sender
 from .sent import SentSettler
-from .tokens import AccountCredentials
 
 __all__ = ["Gmail"]
 
 S = TypeVar("S", bound=Session)
 
 
-class Gmail(Listing, Outgoing):
+class Gmail(Client, Listing, Outgoing):
     """A Gmail account: an async context manager, bound to the event loop and the process it is opened in.
 
     Args:
@@ -59,11 +58,7 @@ class Gmail(Listing, Outgoing):
     def __init__(
         self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
     ) -> None:
-        self.settings = check_client(address, credentials, tokens, settings)
-        self.address = address
-        self._credentials = credentials
-        self._given_tokens = tokens
-        self._tokens: TokenCache | None = None
+        super().__init__(address, credentials, tokens=tokens, settings=settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
@@ -85,14 +80,13 @@ class Gmail(Listing, Outgoing):
             raise StateError(f"{self.address}: {'closed' if self._closed else 'already open'}; make another Gmail")
         self._loop = asyncio.get_running_loop()
         self._pid = os.getpid()
-        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
+        self._open_tokens()
         self._pace = self._budget.pace(self.address)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, asyncio.CancelledError) and self._sender is not None:
-            self._sender.abort()  # who cancels does not want to wait for a server's goodbye
-        await self.aclose()
+    def _abort(self) -> None:
+        if self._sender is not None:
+            self._sender.abort()
 
     async def aclose(self, timeout: float | None = None) -> None:
         """Close every connection of the account, and its token cache unless that was given.
@@ -117,9 +111,7 @@ class Gmail(Listing, Outgoing):
             await self._pool.aclose(timeout)
             ended.set_result(None)
             self._events.end()
-            tokens, self._tokens = self._tokens, None
-            if tokens is not None and self._given_tokens is None:
-                await tokens.aclose()
+            await self._close_tokens()
 
     def mailbox(self, name: str, readonly: bool = False) -> Mailbox:
         """A mailbox by its name, such as ``"INBOX"`` or ``"[Gmail]/All Mail"``; enter it with ``async with``.
@@ -252,11 +244,6 @@ class Gmail(Listing, Outgoing):
         credentials = self._account_credentials()
         return await SmtpSession.open(self.address, credentials, self.settings, self._manners)
 
-    def _account_credentials(self) -> AccountCredentials:
-        if self._tokens is None:
-            raise StateError(f"{self.address}: closed")
-        return AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
-
     async def _imap(self) -> ImapSession:
         credentials = self._account_credentials()
         try:
@@ -291,6 +278,3 @@ class Gmail(Listing, Outgoing):
             here = True  # asked from outside a loop: what needs one will say so
         if not here:
             raise StateError(f"{self.address}: opened in another event loop; make a Gmail in each")
-
-    def __repr__(self) -> str:
-        return f"Gmail({self.address!r})"

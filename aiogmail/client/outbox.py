@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiogmail.errors import AuthError, GmailError, SendingLimitReached, StateError
 from aiogmail.ports import Outcome
 from aiogmail.smtp import SendResult
+from aiogmail.stream import Stream
 
 __all__ = ["SendReport", "SendStream"]
 
@@ -48,7 +48,7 @@ class SendReport:
         return self.result
 
 
-class SendStream:
+class SendStream(Stream[SendReport]):
     """Reports of many messages: an async iterator, and an async context manager.
 
     A message is begun when there is room for it: at most ``concurrency`` are under way or wait to be taken by the loop. Leaving the loop
@@ -77,9 +77,6 @@ class SendStream:
         self._hopeless: GmailError | None = None
         self._broken: Exception | None = None
 
-    def __aiter__(self) -> Self:
-        return self
-
     async def __anext__(self) -> SendReport:
         """The next report.
 
@@ -104,12 +101,6 @@ class SendStream:
                     raise broken
                 raise StopAsyncIteration
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Begin no more, and wait for what is under way. Cancelled, it cancels that, and what becomes of it is not known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import AsyncIterable, Iterable
 from email.message import Message
 
@@ -15,16 +16,16 @@ from .sending import OnUnknown, Options, Sender
 __all__ = ["Outgoing"]
 
 
-class Outgoing:
+class Outgoing(abc.ABC):
     """``send``, ``send_many`` and ``resolve`` of a :class:`~aiogmail.Gmail`."""
 
+    @abc.abstractmethod
     def _outgoing(self) -> Sender:
         """What sends.
 
         Raises:
             StateError: the account is not open.
         """
-        raise NotImplementedError
 
     def _to_send(self) -> Sender:
         """What sends; where it is not open nothing was sent, and the error says so as any other."""

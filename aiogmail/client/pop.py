@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Self
 
-from aiogmail.errors import StateError
 from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.pop3.maildrop import Maildrop
 from aiogmail.pop3.session import Pop3Session
@@ -14,13 +12,13 @@ from aiogmail.ports import Keeper
 from aiogmail.settings import Settings
 from aiogmail.supervisor import Supervisor
 
-from .arguments import check_client, check_recent
-from .tokens import AccountCredentials
+from .arguments import check_recent
+from .base import Client
 
 __all__ = ["Pop3Client"]
 
 
-class Pop3Client(Maildrop):
+class Pop3Client(Maildrop, Client):
     """An account's mail as POP3 shows it: what :meth:`aiogmail.Gmail.pop3` gives, without a :class:`~aiogmail.Gmail` around it.
 
     ::
@@ -49,30 +47,14 @@ class Pop3Client(Maildrop):
         settings: Settings | None = None,
         recent: bool = False,
     ) -> None:
-        self.settings = check_client(address, credentials, tokens, settings)
+        Client.__init__(self, address, credentials, tokens=tokens, settings=settings)
         check_recent(recent)
-        self.address = address
-        self._credentials = credentials
-        self._given_tokens = tokens
-        self._tokens: TokenCache | None = None
-        super().__init__(connect=self._connect_pop3, keep=self._keep, limits=self.settings.limits, recent=recent)
+        Maildrop.__init__(self, connect=self._connect_pop3, keep=self._keep, limits=self.settings.limits, recent=recent)
 
     async def __aenter__(self) -> Self:
         """Open the first session; see :meth:`aiogmail.Maildrop.__aenter__`."""
-        if self._tokens is not None:
-            raise StateError(f"{self.address}: already opened once; make another Pop3Client")
-        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
-        try:
+        async with self._opening():
             return await super().__aenter__()
-        except BaseException:
-            await self._close_tokens()
-            raise
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            await super().__aexit__(kind, error, trace)
-        finally:
-            await self._close_tokens()
 
     async def aclose(self, timeout: float | None = None) -> None:
         """Commit, close, and close the token cache unless that was given; see :meth:`aiogmail.Maildrop.aclose`."""
@@ -88,10 +70,6 @@ class Pop3Client(Maildrop):
         finally:
             await self._close_tokens()
 
-    async def _close_tokens(self) -> None:
-        if self._tokens is not None and self._given_tokens is None:
-            await self._tokens.aclose()
-
     def _keep(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
         return Supervisor(
             open_session,
@@ -104,9 +82,7 @@ class Pop3Client(Maildrop):
         )
 
     async def _connect_pop3(self) -> Pop3Session:
-        assert self._tokens is not None
-        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
-        return await Pop3Session.open(self.address, credentials, self.settings, recent=self._recent)
+        return await Pop3Session.open(self.address, self._account_credentials(), self.settings, recent=self._recent)
 
     def __repr__(self) -> str:
-        return f"Pop3Client({self.address!r})"
+        return Client.__repr__(self)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from email.message import Message
-from types import TracebackType
 from typing import Self
 
 from aiogmail.errors import StateError
 from aiogmail.imap.compat import Imap4
 from aiogmail.imap.session import ImapSession
-from aiogmail.oauth import Credentials, TokenCache
 from aiogmail.ports import Outcome
-from aiogmail.settings import Settings
 from aiogmail.smtp import Manners, SendResult, SmtpSession
 from aiogmail.supervisor import Supervisor
 
-from .arguments import check_client
+from .base import Client
 from .lanes import Lanes
 from .sending import OnUnknown, Options, Sender
 from .sent import NobodyToAsk
@@ -26,7 +22,7 @@ from .tokens import AccountCredentials
 __all__ = ["ImapClient", "SmtpClient"]
 
 
-class ImapClient:
+class ImapClient(Client):
     """One authenticated IMAP connection, with nothing selected: an async context manager.
 
     ::
@@ -48,16 +44,8 @@ class ImapClient:
         ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
     """
 
-    def __init__(
-        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
-    ) -> None:
-        self.settings = check_client(address, credentials, tokens, settings)
-        self.address = address
-        self._credentials = credentials
-        self._given_tokens = tokens
-        self._tokens: TokenCache | None = None
-        self._session: ImapSession | None = None
-        self._aioimaplib: Imap4 | None = None
+    _session: ImapSession | None = None
+    _aioimaplib: Imap4 | None = None
 
     async def __aenter__(self) -> Self:
         """Connect and authenticate.
@@ -67,19 +55,9 @@ class ImapClient:
 
         Cancelled, it leaves nothing open.
         """
-        if self._tokens is not None:
-            raise StateError(f"{self.address}: already opened once; make another ImapClient")
-        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
-        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
-        try:
+        async with self._opening() as credentials:
             self._session = await ImapSession.open(self.address, credentials, self.settings)
-        except BaseException:
-            await self._close_tokens()
-            raise
         return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """LOGOUT within ``Timeouts.logout``, then drop the connection, and close the token cache unless that was given.
@@ -92,10 +70,6 @@ class ImapClient:
                 await session.aclose()
         finally:
             await self._close_tokens()
-
-    async def _close_tokens(self) -> None:
-        if self._tokens is not None and self._given_tokens is None:
-            await self._tokens.aclose()
 
     @property
     def aioimaplib(self) -> Imap4:
@@ -113,11 +87,8 @@ class ImapClient:
             self._aioimaplib = Imap4(timeout=self.settings.timeouts.command, protocol=self._session.protocol)
         return self._aioimaplib
 
-    def __repr__(self) -> str:
-        return f"ImapClient({self.address!r})"
 
-
-class SmtpClient:
+class SmtpClient(Client):
     """Sending alone, for an account or a server without IMAP: an async context manager with one connection.
 
     ::
@@ -138,15 +109,7 @@ class SmtpClient:
         ConfigurationError: an address that is none, credentials that are none; at once, before any I/O.
     """
 
-    def __init__(
-        self, address: str, credentials: Credentials, *, tokens: TokenCache | None = None, settings: Settings | None = None
-    ) -> None:
-        self.settings = check_client(address, credentials, tokens, settings)
-        self.address = address
-        self._credentials = credentials
-        self._given_tokens = tokens
-        self._tokens: TokenCache | None = None
-        self._sender: Sender | None = None
+    _sender: Sender | None = None
 
     async def __aenter__(self) -> Self:
         """Connect and authenticate.
@@ -156,11 +119,24 @@ class SmtpClient:
 
         Cancelled, it leaves nothing open.
         """
-        if self._tokens is not None:
-            raise StateError(f"{self.address}: already opened once; make another SmtpClient")
-        self._tokens = self._given_tokens or TokenCache(clock=self.settings.clock)
-        credentials = AccountCredentials(self.address, self._credentials, self._tokens, self.settings.mechanism)
+        async with self._opening() as credentials:
+            sender = Sender(self.address, self._lane(credentials), NobodyToAsk(), self.settings.clock, 1)
+            await sender.open()
+        self._sender = sender
+        return self
 
+    async def aclose(self, timeout: float | None = None) -> None:
+        """QUIT and close, and close the token cache unless that was given. What is being sent gets ``timeout`` seconds to end.
+
+        Cancelled, it drops the connection at once.
+        """
+        try:
+            if self._sender is not None:
+                await self._sender.aclose(timeout)
+        finally:
+            await self._close_tokens()
+
+    def _lane(self, credentials: AccountCredentials) -> Lanes:
         manners = Manners()
 
         def make() -> Supervisor[SmtpSession]:
@@ -175,31 +151,11 @@ class SmtpClient:
                 rotate=self.settings.rotate,
             )
 
-        sender = Sender(self.address, Lanes(make, 1, self.settings.timeouts.recover), NobodyToAsk(), self.settings.clock, 1)
-        try:
-            await sender.open()
-        except BaseException:
-            await self.aclose()
-            raise
-        self._sender = sender
-        return self
+        return Lanes(make, 1, self.settings.timeouts.recover)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, asyncio.CancelledError) and self._sender is not None:
-            self._sender.abort()  # who cancels does not want to wait for a server's goodbye
-        await self.aclose()
-
-    async def aclose(self, timeout: float | None = None) -> None:
-        """QUIT and close, and close the token cache unless that was given. What is being sent gets ``timeout`` seconds to end.
-
-        Cancelled, it drops the connection at once.
-        """
-        try:
-            if self._sender is not None:
-                await self._sender.aclose(timeout)
-        finally:
-            if self._tokens is not None and self._given_tokens is None:
-                await self._tokens.aclose()
+    def _abort(self) -> None:
+        if self._sender is not None:
+            self._sender.abort()
 
     async def send(
         self,
@@ -220,6 +176,3 @@ class SmtpClient:
             words = f"{self.address}: not open; use it in 'async with SmtpClient(…) as client'"
             raise StateError(words, outcome=Outcome.NOT_APPLIED, stage="connect")
         return await self._sender.send(message, Options(recipients, sender, split, 0.0, on_unknown))
-
-    def __repr__(self) -> str:
-        return f"SmtpClient({self.address!r})"

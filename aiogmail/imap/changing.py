@@ -17,13 +17,11 @@ from .changes.archive import archive, remove_labels
 from .changes.arguments import check_date, check_flags, check_modseq, check_settle_timeout, message_octets
 from .labels import check_labels
 from .names import check_mailbox_name
-from .query import Query
 from .session import ImapSession
 from .uidset import UidSet
+from .which import Uids
 
-__all__ = ["Changing", "Uids"]
-
-Uids = UidSet | str | int | Iterable[int] | Query
+__all__ = ["Changing"]
 """Which messages: UIDs in any form, or a search."""
 
 

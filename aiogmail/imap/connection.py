@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
-import sys
 from collections.abc import Callable, Iterator
 from typing import cast
 
 from aiogmail.errors import Disconnected, GmailError, ProtocolError
 from aiogmail.settings import Limits, Timeouts
+from aiogmail.tcp import keep_alive
 
 from .commands import bye_error
 from .queue import CommandQueue
@@ -94,7 +93,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.closed.done():
             self._loop.call_soon(self.transport.abort)
             return
-        _keep_alive(transport.get_extra_info("socket"), self._timeouts)
+        keep_alive(transport.get_extra_info("socket"), self._timeouts)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._parser.get_buffer(sizehint)
@@ -269,15 +268,3 @@ class Connection(asyncio.BufferedProtocol):
             self.fail(bye_error(self.name, response))
         else:
             self.greeting.set_result(response)
-
-
-def _keep_alive(sock: socket.socket | None, timeouts: Timeouts) -> None:
-    """TCP probes find a peer that went away without a word; Linux also bounds how long sent data may stay unacknowledged."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, timeouts.keepalive_idle)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, timeouts.keepalive_interval)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, timeouts.keepalive_count)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.user_timeout * 1000))

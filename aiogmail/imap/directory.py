@@ -6,6 +6,7 @@ not done is asked for again.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -209,7 +210,7 @@ async def _marks(session: ImapSession, names: Sequence[str]) -> dict[str, Mark |
     return found
 
 
-class _Step:
+class _Step(abc.ABC):
     """A change of the account's mailboxes: looked at before, tried, and looked at again if the reply was lost."""
 
     verb = ""
@@ -221,13 +222,13 @@ class _Step:
         self._tries = 0
         self._lost_at: float | None = None
 
+    @abc.abstractmethod
     async def attempt(self, session: ImapSession) -> None:
         """Write the command."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def judge(self, now: dict[str, Mark | None]) -> Outcome:
         """What the server has done, by what exists now."""
-        raise NotImplementedError
 
     async def run(self) -> None:
         """Do it once."""

@@ -6,12 +6,11 @@ import asyncio
 import os
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
 from aiogmail.errors import CommandError, GmailError, ProtocolError, StateError
 from aiogmail.ports import Effect, Runner
+from aiogmail.stream import Stream
 
 from . import wire
 from .commands import UidFetch
@@ -39,7 +38,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the octets received so far and how many there are, as transferred; ``None`` where the server did not say."""
 
 
-class Download(AsyncIterator[bytes]):
+class Download(Stream[bytes]):
     """The octets of one message, or of one part of it, in order and each exactly once, whatever happens to the connection on the way.
 
     An async iterator and an async context manager. Commands are legal inside the loop. At most two windows are held, however slow the
@@ -107,15 +106,6 @@ class Download(AsyncIterator[bytes]):
     def defects(self) -> tuple[str, ...]:
         """What could not be decoded so far."""
         return (*self._announcement, *self._decoder.defects)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> bytes:
         if self._consuming:

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiogmail.errors import GmailError, StateError
 from aiogmail.ports import Effect, Runner
+from aiogmail.stream import Stream
 
 from .commands import MailboxState, UidFetch
 from .connection import Connection
@@ -34,7 +34,7 @@ _AHEAD = 2
 """Windows on the way at once: while one is consumed the next arrives."""
 
 
-class FetchStream(AsyncIterator[Message]):
+class FetchStream(Stream[Message]):
     """The messages of a fetch, each exactly once, whatever happens to the connection on the way.
 
     An async iterator and an async context manager. Commands are legal inside the loop. Leaving the loop early needs no
@@ -79,15 +79,6 @@ class FetchStream(AsyncIterator[Message]):
         self._consuming = False
         self._closed = False
         self._done = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Message:
         if not self._ready:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from aiogmail.errors import CommandError, ConfigurationError, StateError
+from aiogmail.errors import CommandError, StateError
 from aiogmail.ports import Effect, Keeper, Runner
 from aiogmail.settings import Limits, Timeouts
 
-from .changing import Changing, Uids
+from .changing import Changing
 from .commands import Command, MailboxState, Noop
 from .cursor import Cursor
 from .download import Download, Progress
@@ -23,7 +22,7 @@ from .fetch import FetchStream
 from .items import read_items
 from .models import Message
 from .names import check_mailbox_name
-from .query import Q, Query, criteria, uids_from
+from .query import Q, Query, criteria
 from .searching import search
 from .session import ImapSession
 from .structure import BodyPart, part_number
@@ -31,16 +30,11 @@ from .texts import TextStream
 from .threads import ThreadStream
 from .uidset import UidSet
 from .watch import Watch, check_watch
+from .which import Resolve, Uids, check_uid, named, resolution
 
 __all__ = ["Mailbox"]
 
 T = TypeVar("T")
-
-_AS_IT_STANDS = 1000
-_GUESSED = 4
-_Resolve = Callable[[ImapSession], Coroutine[Any, Any, UidSet]]
-_Guess = Callable[[MailboxState], UidSet]
-_STAR = re.compile(r"(?:([0-9]{1,10}):)?\*")
 
 
 class Mailbox(Changing):
@@ -154,7 +148,7 @@ class Mailbox(Changing):
             ConfigurationError: UID 0, a control character, an unknown item: at once, before anything is sent.
         """
         read = read_items(items)
-        resolve, guess = _resolution(uids)
+        resolve, guess = resolution(uids)
         if read.texts:
             return TextStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess, texts=read.texts)
         return FetchStream(self._keeper, resolve, read.wire, budget=self._limits.buffer, guess=guess)
@@ -200,7 +194,7 @@ class Mailbox(Changing):
         Raises:
             ConfigurationError: as :meth:`fetch`, or an item that holds bodies.
         """
-        resolve, _ = _resolution(uids)
+        resolve, _ = resolution(uids)
         return ThreadStream(self._keeper, resolve, read_items(items), budget=self._limits.buffer)
 
     def download(self, uid: int, part: str | BodyPart | None = None, *, decode: bool = True, progress: Progress | None = None) -> Download:
@@ -318,11 +312,8 @@ class Mailbox(Changing):
 
         return await self._keeper.run(work, effect)
 
-    def _question(self, uids: Uids) -> tuple[UidSet, _Resolve]:
-        """The UIDs that are named, none if it is a search, and how to find out which messages are meant."""
-        resolve, _ = _resolution(uids)
-        named = not isinstance(uids, Query) and not (isinstance(uids, str) and _STAR.fullmatch(uids))
-        return _uid_set(uids) if named else UidSet(), resolve
+    def _question(self, uids: Uids) -> tuple[UidSet, Resolve]:
+        return named(uids), resolution(uids)[0]
 
     @contextlib.asynccontextmanager
     async def _visit(self, mailbox: str) -> AsyncIterator[Runner[ImapSession]]:
@@ -361,70 +352,3 @@ class Mailbox(Changing):
 
     def _selected(self, future: asyncio.Future[MailboxState]) -> None:
         self._trusting = not future.cancelled() and future.exception() is None
-
-
-def _those_there(uids: UidSet) -> _Resolve:
-    """What of a set to fetch: all of a small one; of a large one, which may be mostly holes, what the server has."""
-
-    async def resolve(session: ImapSession) -> UidSet:
-        if len(uids) <= _AS_IT_STANDS:
-            return uids
-        span = UidSet(f"{uids.ranges[0][0]}:{uids.ranges[-1][1]}")
-        return uids & await search(session, criteria(Q.uid(span))[0], charset=False)
-
-    return resolve
-
-
-def check_uid(uid: object) -> int:
-    """A UID.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if isinstance(uid, bool) or not isinstance(uid, int) or not 0 < uid < 2**32:
-        raise ConfigurationError(f"uid: expected a number from 1 to {2**32 - 1}, got {uid!r}")
-    return uid
-
-
-def _resolution(uids: UidSet | str | int | Iterable[int] | Query) -> tuple[_Resolve, _Guess | None]:
-    """How to find out which UIDs a fetch is of, and what can be asked for meanwhile.
-
-    Raises:
-        ConfigurationError: what is given is no set of UIDs.
-    """
-    if isinstance(uids, Query):
-        return _found_by(uids), _from_first(1) if uids is Q.all else None
-    if isinstance(uids, str) and (match := _STAR.fullmatch(uids)):
-        # "n:*" always holds the last message, so the highest UID there can be names it alone (RFC 9051 section 6.4.8).
-        first = int(match[1]) if match[1] else 2**32 - 1
-        return _found_by(uids_from(first)), _from_first(first)
-    return _those_there(_uid_set(uids)), None
-
-
-def _found_by(query: Query) -> _Resolve:
-    keys, charset = criteria(query)
-
-    async def resolve(session: ImapSession) -> UidSet:
-        return await search(session, keys, charset)
-
-    return resolve
-
-
-def _from_first(first: int) -> _Guess:
-    """The first few UIDs of a mailbox that has few holes: their rows come a round trip earlier."""
-
-    def guess(state: MailboxState) -> UidSet:
-        last = (state.uidnext or 1) - 1
-        if last < first or state.exists * 4 < last:
-            return UidSet()
-        return UidSet(range(first, min(last, first + _GUESSED - 1) + 1))
-
-    return guess
-
-
-def _uid_set(uids: UidSet | str | int | Iterable[int] | Query) -> UidSet:
-    if isinstance(uids, UidSet):
-        return uids
-    if isinstance(uids, str | int | Iterable):
-        return UidSet(uids)
-    raise ConfigurationError(f"uids: expected UIDs or a query made by Q, got {type(uids).__name__}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from aiogmail.budget import Pace
 from aiogmail.errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
 from aiogmail.ports import Credential, CredentialSource, Outcome
 from aiogmail.settings import Settings
+from aiogmail.tcp import connect_failed, tls_options
 
 from .commands import Authenticate, CapabilityCommand, Command, IdCommand, Logout, MailboxState, Noop, Select
 from .pending import Pending
@@ -198,9 +198,7 @@ class ImapSession:
         protocol = self.protocol = ImapProtocol(
             loop, name=str(endpoint), limits=self.settings.limits, timeouts=timeouts, on_unsolicited=self._hear
         )
-        tls: dict[str, Any] = {}
-        if endpoint.security == "tls":
-            tls = {"ssl": endpoint.context(), "server_hostname": endpoint.host, "ssl_shutdown_timeout": 1.0}
+        tls = tls_options(endpoint)
         protocol.greeting.add_done_callback(self._greeted)
         began = loop.time()
         try:
@@ -215,7 +213,7 @@ class ImapSession:
         except OSError as error:
             if isinstance(error, GmailError):
                 raise
-            raise _connect_failed(str(endpoint), error) from error
+            raise connect_failed(str(endpoint), error) from error
         except BaseException:
             protocol.fail(Disconnected(f"{endpoint}: given up while connecting"))
             raise
@@ -351,12 +349,3 @@ class ImapSession:
             self.state = replace(self.state, uidnext=value)
         elif response.status != "OK" or (code is not None and code.name == "ALERT"):
             log.warning("%s: the server said %s %s", self.settings.imap, response.status, response.text)
-
-
-def _connect_failed(where: str, error: OSError) -> ConnectFailed:
-    """The system's own words, and whether trying again can help."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectFailed(f"{where}: the certificate does not fit: {error.verify_message or error}", permanent=True)
-    if isinstance(error, ssl.SSLError):
-        return ConnectFailed(f"{where}: TLS failed: {error.reason or error}")
-    return ConnectFailed(f"{where}: cannot connect: {error.strerror or error}")

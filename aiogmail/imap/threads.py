@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from aiogmail.errors import ConfigurationError, StateError
 from aiogmail.ports import Runner
+from aiogmail.stream import Stream
 
 from .fetch import FetchStream
 from .items import Items
@@ -48,7 +48,7 @@ class Thread:
         return UidSet([message.uid for message in self.messages])
 
 
-class ThreadStream(AsyncIterator[Thread]):
+class ThreadStream(Stream[Thread]):
     """The threads of a search, each once, in the order of their first messages.
 
     An async iterator and an async context manager. First the threads of all messages are asked for and kept as numbers, some tens of
@@ -77,15 +77,6 @@ class ThreadStream(AsyncIterator[Thread]):
         self._batch: dict[int, list[Message]] = {}
         """Threads whose messages are being fetched, or wait to be handed on."""
         self._consuming = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Thread:
         if self._consuming:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aiogmail.errors import ConfigurationError, GmailError, MailboxChanged, MailboxNotFound, StateError
 from aiogmail.ports import Effect
+from aiogmail.stream import Stream
 
 from .commands import Idle, List
 from .cursor import Cursor
@@ -41,7 +40,7 @@ _UNTIL_NEXT_TRY = 5.0
 _WITHOUT_IDLE = 30.0
 
 
-class Watch(AsyncIterator[Event]):
+class Watch(Stream[Event]):
     """What happens in a mailbox, from a cursor on: an async iterator and an async context manager.
 
     It goes on through every loss and change of the connection. The cursor moves when the consumer has taken an event, which is when it
@@ -117,12 +116,6 @@ class Watch(AsyncIterator[Event]):
         except BaseException:
             await self.aclose()
             raise
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
         return self
 
     async def aclose(self) -> None:

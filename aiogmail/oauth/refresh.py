@@ -9,22 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TypeVar
 
 from aiogmail.clock import Clock
 from aiogmail.errors import ConfigurationError, GmailError, LoginRequired, TokenEndpointError
-from aiogmail.secret import Secret
 
-from .credentials import GoogleAuthCredentials, ServiceAccountCredentials, TokenProvider, UserCredentials, key_of
+from .credentials import GoogleAuthCredentials, TokenProvider, UserCredentials, key_of
 from .entry import FLOOR, Entry, Obtained
-from .failure import scrub
-from .googleauth import refresh_google
+from .exchange import Answer, Exchangeable, ask, obtained, origin_of, remember
 from .http import TokenEndpoint
-from .stores.base import StoredToken, StoreUnavailable, TokenStore, fingerprint
-from .token import MAX_LIFETIME, Reply, is_token_text
+from .provided import provided
+from .stores.base import StoredToken, StoreUnavailable, TokenStore
 
 __all__ = ["Refresher"]
 
@@ -32,16 +29,6 @@ _log = logging.getLogger("aiogmail.oauth")
 T = TypeVar("T")
 
 _STORE_TIMEOUT = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A reply, the refresh token that it was got with, and both clocks when the request was sent: its life counts from there."""
-
-    reply: Reply
-    used: Secret | None
-    now: float
-    wall: float
 
 
 class Refresher:
@@ -72,16 +59,13 @@ class Refresher:
             GmailError: by :mod:`aiogmail.oauth.failure`.
         """
         credentials = entry.credentials
-        if isinstance(credentials, TokenProvider):
-            return await self._provided(credentials)
-        if isinstance(credentials, GoogleAuthCredentials):
-            token, expires_at = await refresh_google(credentials, self._timeout)
-            return self._dated("google-auth", token, expires_at)
-        assert isinstance(credentials, UserCredentials | ServiceAccountCredentials)
+        if isinstance(credentials, TokenProvider | GoogleAuthCredentials):
+            return await provided(credentials, self._clock, self._timeout)
+        assert isinstance(credentials, Exchangeable)
         if self._store is None:
-            answer = await self._ask(entry, credentials, None)
-            _remember(entry, credentials, answer.reply.refresh_token, entry.version)
-            return _obtained(answer, credentials)
+            answer = await ask(self._endpoint, self._clock, entry, credentials, None)
+            remember(entry, credentials, answer.reply.refresh_token, entry.version)
+            return obtained(answer, credentials)
         try:
             return await self._shared(self._store, entry, credentials, want)
         except StoreUnavailable as trouble:
@@ -99,42 +83,9 @@ class Refresher:
             return False
         return stored is not None and stored.version != entry.seen
 
-    # Tokens made elsewhere
-
-    async def _provided(self, credentials: TokenProvider) -> Obtained:
-        try:
-            async with asyncio.timeout(self._timeout):
-                answer = await credentials.fetch()
-        except GmailError:
-            raise
-        except TimeoutError:
-            raise TokenEndpointError(f"TokenProvider.fetch gave no token within {self._timeout:g} s") from None
-        except Exception as error:  # noqa: BLE001 - any code of the user's
-            told = TokenEndpointError(f"TokenProvider.fetch failed: {type(error).__name__}: {scrub(str(error))}")
-        else:
-            try:
-                token, expires_at = answer
-            except (TypeError, ValueError):
-                raise ConfigurationError(f"TokenProvider.fetch: expected (token, expires_at), got {type(answer).__name__}") from None
-            return self._dated("TokenProvider.fetch", token, expires_at)
-        raise told
-
-    def _dated(self, source: str, token: str | Secret, expires_at: datetime) -> Obtained:
-        text = token.reveal() if isinstance(token, Secret) else token
-        if not is_token_text(text):
-            raise ConfigurationError(f"{source}: expected (token, expires_at) with a token of visible ASCII characters")
-        if not isinstance(expires_at, datetime) or expires_at.utcoffset() is None:
-            raise ConfigurationError(f"{source}: expected (token, expires_at) with an aware datetime, got {expires_at!r}")
-        left = min(expires_at.timestamp() - self._clock.wall(), MAX_LIFETIME)
-        if left <= 0:
-            raise TokenEndpointError(f"{source} gave a token that expired {abs(left):.0f} s ago")
-        return Obtained(Secret(text), left, left)
-
     # With a store
 
-    async def _shared(
-        self, store: TokenStore, entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, want: float
-    ) -> Obtained:
+    async def _shared(self, store: TokenStore, entry: Entry, credentials: Exchangeable, want: float) -> Obtained:
         key = store_key(entry)
         give_up = self._clock.now() + self._lease_ttl + self._timeout
         pause = 0.02
@@ -193,7 +144,7 @@ class Refresher:
         store: TokenStore,
         key: str,
         entry: Entry,
-        credentials: UserCredentials | ServiceAccountCredentials,
+        credentials: Exchangeable,
         stored: StoredToken | None,
         lease: object,
     ) -> Obtained:
@@ -202,7 +153,7 @@ class Refresher:
                 raise TokenEndpointError("another process has taken over the refreshing of this token; it will be tried again")
 
         try:
-            answer = await self._ask(entry, credentials, stored, keep)
+            answer = await ask(self._endpoint, self._clock, entry, credentials, stored, keep)
         except LoginRequired:
             # A process that was stopped in between may have outlived its lease: then the line went on without it.
             newer = await _bounded(store.load(key))
@@ -212,13 +163,13 @@ class Refresher:
             if (adopted := self._adopt(newer, entry, 0.0)) is not None:
                 return adopted
             stored = newer
-            answer = await self._ask(entry, credentials, stored, keep)
+            answer = await ask(self._endpoint, self._clock, entry, credentials, stored, keep)
         except GmailError:
             _note(entry, stored)
             raise
         there = 0 if stored is None else stored.version
         # A line keeps the name of the login that it stems from, whoever goes on with it.
-        origin = _origin(credentials)
+        origin = origin_of(credentials)
         if stored is not None and answer.used is not None and answer.used == stored.refresh_token:
             origin = stored.origin
         record = _record(answer, origin, max(there, entry.version) + 1)
@@ -237,13 +188,13 @@ class Refresher:
                 self._keep(key, record, StoreUnavailable("others wrote each time in between"))
         except (StoreUnavailable, ConfigurationError) as trouble:
             self._keep(key, record, trouble)
-        _remember(entry, credentials, record.refresh_token, record.version)
-        return _obtained(answer, credentials)
+        remember(entry, credentials, record.refresh_token, record.version)
+        return obtained(answer, credentials)
 
-    async def _alone(self, entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, why: str) -> Obtained:
+    async def _alone(self, entry: Entry, credentials: Exchangeable, why: str) -> Obtained:
         """The store is out of order: the newest refresh token we know, and the record for later."""
         try:
-            answer = await self._ask(entry, credentials, self.unsaved.get(store_key(entry)))
+            answer = await ask(self._endpoint, self._clock, entry, credentials, self.unsaved.get(store_key(entry)))
         except LoginRequired as refusal:
             # Its successor may lie in the store, where another process or an earlier life of this one has put it.
             told = TokenEndpointError(
@@ -251,10 +202,10 @@ class Refresher:
                 "It will be tried again: bring the store back first."
             )
         else:
-            record = _record(answer, _origin(credentials), entry.version + 1)
+            record = _record(answer, origin_of(credentials), entry.version + 1)
             self._keep(store_key(entry), record, None)
-            _remember(entry, credentials, record.refresh_token, record.version)
-            return _obtained(answer, credentials)
+            remember(entry, credentials, record.refresh_token, record.version)
+            return obtained(answer, credentials)
         raise told
 
     def _keep(self, key: str, record: StoredToken, trouble: Exception | None) -> None:
@@ -308,72 +259,18 @@ class Refresher:
             if (lease := self._held.pop(key, None)) is not None:
                 await self._release(store, key, lease)
 
-    # The exchange itself
-
-    async def _ask(
-        self,
-        entry: Entry,
-        credentials: UserCredentials | ServiceAccountCredentials,
-        stored: StoredToken | None,
-        keep: Callable[[], Awaitable[None]] | None = None,
-    ) -> _Answer:
-        """``keep`` renews the lease, which is to outlast each single exchange."""
-        if keep is not None:
-            await keep()
-        if isinstance(credentials, ServiceAccountCredentials):
-            now, wall = self._clock.now(), self._clock.wall()
-            reply = await self._endpoint.assert_identity(credentials, credentials.subject or entry.address)
-            return _Answer(reply, None, now, wall)
-        first: LoginRequired | None = None
-        for refresh_token in _candidates(entry, credentials, stored):
-            if keep is not None and first is not None:
-                await keep()
-            now, wall = self._clock.now(), self._clock.wall()
-            try:
-                return _Answer(await self._endpoint.refresh(credentials, refresh_token), refresh_token, now, wall)
-            except LoginRequired as error:
-                first = first or error
-        assert first is not None
-        raise first
-
-
-def _candidates(entry: Entry, credentials: UserCredentials, stored: StoredToken | None) -> list[Secret]:
-    """Refresh tokens in the order in which they are likely to live. The later ones are tried where the first is refused."""
-    given, login = credentials.refresh_token, entry.login_of(credentials)
-    ours = (login.refresh_token if login is not None else None) or given
-    theirs = stored.refresh_token if stored is not None and (login is None or stored.version >= login.version) else None
-    if theirs is None:
-        order = [ours, given]
-    elif stored is not None and stored.origin == fingerprint(given):
-        order = [theirs, ours, given]
-    elif login is not None and login.version:  # it took the place of ours: somebody has logged in anew
-        order = [theirs, ours]
-    else:  # it stems from another login: an older one if the person has just logged in again, a newer one if somebody else has
-        order = [ours, theirs]
-    return list(dict.fromkeys(order))
-
-
-def _origin(credentials: UserCredentials | ServiceAccountCredentials) -> str:
-    return fingerprint(credentials.refresh_token) if isinstance(credentials, UserCredentials) else ""
-
-
-def _remember(entry: Entry, credentials: UserCredentials | ServiceAccountCredentials, refresh_token: Secret | None, version: int) -> None:
-    login = entry.login_of(credentials)  # a new login may have come meanwhile: it has its own
-    if login is not None and refresh_token is not None:
-        login.refresh_token, login.version = refresh_token, version
-
 
 def _note(entry: Entry, stored: StoredToken | None) -> None:
     """The newest refresh token of our line is remembered, for the store may be gone when it is needed."""
     credentials = entry.credentials
     entry.seen = 0 if stored is None else stored.version
-    if not isinstance(credentials, UserCredentials) or stored is None or stored.origin != _origin(credentials):
+    if not isinstance(credentials, UserCredentials) or stored is None or stored.origin != origin_of(credentials):
         return
     if stored.version > entry.version:
-        _remember(entry, credentials, stored.refresh_token, stored.version)
+        remember(entry, credentials, stored.refresh_token, stored.version)
 
 
-def _record(answer: _Answer, origin: str, version: int) -> StoredToken:
+def _record(answer: Answer, origin: str, version: int) -> StoredToken:
     reply, expires_at = answer.reply, answer.wall + answer.reply.lifetime
     refresh_token = reply.refresh_token or answer.used
     return StoredToken(version, origin, refresh_token, reply.access_token, expires_at, reply.lifetime, reply.scopes, reply.token_type)
@@ -382,15 +279,6 @@ def _record(answer: _Answer, origin: str, version: int) -> StoredToken:
 def _newer(one: StoredToken, other: StoredToken) -> bool:
     """Whose line went further. Not by the clock, which may have been set back; it decides between two that forked."""
     return (one.version, one.expires_at) > (other.version, other.expires_at)
-
-
-def _obtained(answer: _Answer, credentials: UserCredentials | ServiceAccountCredentials) -> Obtained:
-    reply = answer.reply
-    missing = [scope for scope in credentials.scopes if reply.scopes and "://" in scope and scope not in reply.scopes]
-    if missing:  # a mail server's refusal will not say why: https://developers.google.com/gmail/imap/xoauth2-protocol
-        _log.warning("the token endpoint granted %s, but not %s: log in again if servers refuse the token", reply.scopes, missing)
-    scopes = reply.scopes or credentials.scopes
-    return Obtained(reply.access_token, reply.lifetime, reply.lifetime, scopes, reply.token_type, answer.now)
 
 
 def store_key(entry: Entry) -> str:

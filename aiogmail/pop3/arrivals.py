@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from aiogmail.errors import CommandError, GmailError, StateError
 from aiogmail.ports import Effect, Runner
+from aiogmail.stream import Stream
 
-from .connection import DEPTH, Exchange
+from .connection import DEPTH
+from .exchange import Exchange
 from .models import PopMail
 from .session import Pop3Session
 
@@ -56,7 +57,7 @@ class _Asked:
     session: Pop3Session
 
 
-class Arrivals(AsyncIterator[PopMail]):
+class Arrivals(Stream[PopMail]):
     """The new messages of a maildrop, oldest first (but for one that the server had no time for), each exactly once, whatever happens to the connection on the way.
 
     An async iterator and an async context manager; made by :meth:`.maildrop.Maildrop.retrieve_new`. Commands are legal inside the loop. So
@@ -90,15 +91,6 @@ class Arrivals(AsyncIterator[PopMail]):
         self._handed: set[str] = set()
         self._done = False
         self._consuming = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def aclose(self) -> None:
         """End it. What was asked for ahead is not handed over, and is not committed."""

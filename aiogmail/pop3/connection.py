@@ -7,92 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
-import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from aiogmail.errors import ConnectFailed, Disconnected, GmailError, ProtocolError, StateError, TimedOut
 from aiogmail.settings import Endpoint, Limits, Timeouts
+from aiogmail.tcp import connect_failed, keep_alive, tls_options
 
+from .exchange import Exchange
 from .failures import farewell, seems_empty
 from .wire import END, SEEMS, Challenge, Event, Expect, ReplyParser, Status
 
-__all__ = ["DEPTH", "Connection", "Exchange"]
+__all__ = ["DEPTH", "Connection"]
 
 log = logging.getLogger("aiogmail.pop3")
 
 DEPTH = 100
 """Commands on the wire at once, where the server takes pipelining (RFC 2449 section 6.6)."""
-
-
-class Exchange:
-    """One command and its reply.
-
-    Args:
-        name: what errors call it: the verb.
-        line: the command without CRLF. It may hold a secret: it is forgotten once it is written, and never shown.
-        expect: what it is answered with.
-        table: its lines are a list, not a message.
-        patience: seconds for the whole of it; ``None``: the deadlines of replies that carry bodies hold.
-        on_challenge: answers a challenge of AUTH; its result is written as a line.
-        on_octets: takes the pieces of the body as they come; without it they are kept.
-
-    Attributes:
-        future: done with the status line once the whole reply is here, or failed.
-        pieces: of the body.
-    """
-
-    __slots__ = ("expect", "future", "line", "name", "on_challenge", "on_octets", "patience", "pieces", "size", "status", "table")
-
-    def __init__(
-        self,
-        name: str,
-        line: bytes,
-        expect: Expect = Expect.LINE,
-        *,
-        table: bool = False,
-        patience: float | None = None,
-        on_challenge: Callable[[bytes], bytes] | None = None,
-        on_octets: Callable[[bytes], None] | None = None,
-    ) -> None:
-        self.name = name
-        self.line = line
-        self.expect = expect
-        self.table = table
-        self.patience = patience
-        self.on_challenge = on_challenge
-        self.on_octets = on_octets
-        self.future: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
-        self.status: Status | None = None
-        self.pieces: list[bytes] = []
-        self.size = 0
-
-    @property
-    def body(self) -> bytes:
-        """What came, whole."""
-        pieces = self.pieces
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    @property
-    def is_granted(self) -> bool:
-        """Whether the whole reply is here, and it is ``+OK`` in earnest."""
-        future = self.future
-        if not future.done() or future.exception() is not None:
-            return False
-        status = future.result()
-        return status.ok and status.code != SEEMS
-
-    def fail(self, error: GmailError) -> None:
-        """It will not be answered any more."""
-        if not self.future.done():
-            self.future.set_exception(error)
-            self.future.exception()  # retrieved: nobody may be waiting for a reply that was asked for ahead
-
-    def __repr__(self) -> str:
-        return f"Exchange({self.name})"
 
 
 class Connection(asyncio.Protocol):
@@ -141,9 +73,7 @@ class Connection(asyncio.Protocol):
         Cancelled, it leaves nothing open.
         """
         self = cls(endpoint, limits, timeouts)
-        tls: dict[str, Any] = {}
-        if endpoint.security == "tls":
-            tls = {"ssl": endpoint.context(), "server_hostname": endpoint.host, "ssl_shutdown_timeout": 1.0}
+        tls = tls_options(endpoint)
         try:
             async with asyncio.timeout(timeouts.connect):
                 await self._loop.create_connection(lambda: self, endpoint.host, endpoint.port, **tls)
@@ -169,7 +99,7 @@ class Connection(asyncio.Protocol):
         if self.closed.done():
             self._loop.call_soon(self._transport.abort)
             return
-        _keep_alive(transport.get_extra_info("socket"), self._timeouts)
+        keep_alive(transport.get_extra_info("socket"), self._timeouts)
 
     def data_received(self, data: bytes) -> None:
         if self.closed.done():
@@ -398,27 +328,9 @@ def _ignored(error: GmailError) -> None:
 
 
 def _connect_failed(where: str, error: BaseException, within: float) -> GmailError | None:
-    """The system's own words, and whether trying again can help; ``None`` for what is no failure to connect."""
+    """What to raise; ``None`` for what is no failure to connect."""
     if isinstance(error, GmailError):
         return error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectFailed(f"{where}: the certificate does not fit: {error.verify_message or error}", permanent=True)
-    if isinstance(error, ssl.SSLError):
-        return ConnectFailed(f"{where}: TLS failed: {error.reason or error}")
     if isinstance(error, TimeoutError):
         return ConnectFailed(f"{where}: no connection or no greeting within {within:g} s")
-    if isinstance(error, OSError):
-        return ConnectFailed(f"{where}: cannot connect: {error.strerror or error}")
-    return None
-
-
-def _keep_alive(sock: socket.socket | None, timeouts: Timeouts) -> None:
-    """TCP probes find a peer that went away without a word; Linux also bounds how long sent data may stay unacknowledged."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, timeouts.keepalive_idle)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, timeouts.keepalive_interval)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, timeouts.keepalive_count)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.user_timeout * 1000))
+    return connect_failed(where, error) if isinstance(error, OSError) else None

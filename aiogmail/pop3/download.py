@@ -6,20 +6,19 @@ import asyncio
 import hashlib
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiogmail.errors import ProtocolError, StateError
 from aiogmail.ports import Effect, Runner
+from aiogmail.stream import Stream
 
-from .connection import Exchange
+from .exchange import Exchange
 from .session import Pop3Session
 
 __all__ = ["PopDownload"]
 
 
-class PopDownload(AsyncIterator[bytes]):
+class PopDownload(Stream[bytes]):
     """The octets of one message, in order and each exactly once, whatever happens to the connection on the way.
 
     An async iterator and an async context manager; made by :meth:`.maildrop.Maildrop.download`. POP3 cannot begin in the middle: after a cut
@@ -50,15 +49,6 @@ class PopDownload(AsyncIterator[bytes]):
         self._is_another = False
         self._done = False
         self._consuming = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> bytes:
         if self._done:

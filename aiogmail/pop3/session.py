@@ -1,4 +1,4 @@
-"""How is a POP3 session opened, and what can be asked in it? TCP, TLS, greeting, AUTH, and a listing; then commands by unique-id.
+"""What can be asked in a POP3 session? First for a listing, which opens it; then commands by unique-id.
 
 Message numbers are a session's own and never leave it: all that is asked names a message by its UIDL.
 """
@@ -6,17 +6,17 @@ Message numbers are a session's own and never leave it: all that is asked names 
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Iterable
 
-from aiogmail import sasl
-from aiogmail.errors import AccessDenied, CommandError, Disconnected, GmailError, ProtocolError, TimedOut, TokenRefused
-from aiogmail.ports import Credential, CredentialSource, Outcome
+from aiogmail.errors import CommandError, Disconnected, GmailError, ProtocolError
+from aiogmail.ports import CredentialSource, Outcome
 from aiogmail.settings import Settings
 
-from .connection import DEPTH, Connection, Exchange
-from .failures import auth_error, command_error, seems_empty
+from .connection import DEPTH, Connection
+from .exchange import Exchange
+from .failures import command_error, seems_empty
+from .login import ask_capabilities, log_in
 from .models import PopStat
 from .wire import SEEMS, Expect, Status, read_capabilities, read_pairs
 
@@ -24,9 +24,7 @@ __all__ = ["Pop3Session"]
 
 log = logging.getLogger("aiogmail.pop3")
 
-_MIN_TTL = 60.0
 _GMAIL = "X-GOOGLE-RICO"
-_TOKENS = ("XOAUTH2", "OAUTHBEARER")
 
 
 class Pop3Session:
@@ -82,110 +80,20 @@ class Pop3Session:
 
         Cancelled, it leaves nothing open.
         """
-        credential = await credentials.get(_MIN_TTL)
-        user = f"recent:{address}" if recent else address
-        self = cls(address, settings, await Connection.open(settings.pop3, settings.limits, settings.timeouts))
+        self = cls(address, settings, await log_in(address, credentials, settings, recent=recent))
         try:
-            self = await self._authenticate(user, credential, credentials)
             await self._look_around()
         except BaseException as error:
             self.connection.fail(error if isinstance(error, GmailError) else Disconnected(f"{settings.pop3}: given up while opening"))
             raise
         return self
 
-    async def _authenticate(self, user: str, credential: Credential, credentials: CredentialSource) -> Pop3Session:
-        """Log in; where the token is refused, once more with a fresh one: here, or on a new connection if this one is gone."""
-        try:
-            await self._log_in(user, credential)
-        except TokenRefused as refusal:
-            credentials.refused(credential)
-            refusal.connection_lost = True
-            fresh = await credentials.get(_MIN_TTL)
-            if fresh.secret == credential.secret:
-                raise
-            return await self._log_in_again(user, fresh, credentials)
-        return self
-
-    async def _log_in_again(self, user: str, fresh: Credential, credentials: CredentialSource) -> Pop3Session:
-        session = self
-        try:
-            try:
-                await session._log_in(user, fresh)
-            except (Disconnected, TimedOut):
-                # The server closed after the refusal, as some do.
-                settings = self.settings
-                session = type(self)(self.address, settings, await Connection.open(settings.pop3, settings.limits, settings.timeouts))
-                await session._log_in(user, fresh)  # noqa: SLF001
-        except BaseException as error:
-            if isinstance(error, TokenRefused):
-                credentials.refused(fresh)
-                error.connection_lost = True
-            session.connection.fail(error if isinstance(error, GmailError) else Disconnected("given up while opening"))
-            raise
-        return session
-
-    async def _log_in(self, user: str, credential: Credential) -> None:
-        endpoint, timeouts = self.settings.pop3, self.settings.timeouts
-        mechanism = credential.mechanism
-        try:
-            async with asyncio.timeout(timeouts.auth):
-                try:
-                    await self._auth(user, mechanism, credential)
-                except CommandError as error:
-                    if error.retryable or error.code:
-                        raise
-                    other = await self._other_mechanism(mechanism)
-                    if other is None:
-                        raise
-                    await self._auth(user, other, credential)
-        except TimeoutError as error:
-            if isinstance(error, GmailError):
-                raise
-            raise TimedOut(f"{endpoint}: not authenticated within {timeouts.auth:g} s") from error
-
-    async def _auth(self, user: str, mechanism: str, credential: Credential) -> None:
-        """AUTH with the initial response (RFC 5034); a failure challenge is read and answered."""
-        endpoint, told = self.settings.pop3, []
-
-        def answer(challenge: bytes) -> bytes:
-            told.append(sasl.read_challenge(challenge))
-            return base64.b64encode(sasl.failure_answer(mechanism))
-
-        what = f"{endpoint}: AUTH"
-        exchange = Exchange(
-            "AUTH",
-            _auth_line(user, mechanism, credential, endpoint.host, endpoint.port),
-            Expect.AUTH,
-            patience=self.settings.timeouts.auth,
-            on_challenge=answer,
-        )
-        status = await self.connection.execute(exchange)
-        if not status.ok:
-            raise auth_error(what, mechanism, status, told[0] if told else None)
-        _check_not_empty(what, status)
-
-    async def _other_mechanism(self, mechanism: str) -> str | None:
-        """What the server offers instead of a mechanism that it does not know; ``None`` if that was not the reason."""
-        offered = (await self._capa()).get("SASL", ())
-        if not offered or mechanism in offered:
-            return None
-        if mechanism in _TOKENS:
-            for other in _TOKENS:
-                if other in offered:
-                    return other
-        raise AccessDenied(f"{self.settings.pop3}: the server does not offer {mechanism}, only {', '.join(offered)}")
-
-    async def _capa(self) -> dict[str, tuple[str, ...]]:
-        exchange = Exchange("CAPA", b"CAPA", Expect.LINES, table=True)
-        status = await self.connection.execute(exchange)
-        return read_capabilities(exchange.body) if status.ok else {}
-
     async def _look_around(self) -> None:
         """CAPA, STAT, UIDL and LIST: in one flight with Gmail, which takes pipelining once we are logged in."""
         connection = self.connection
         if self._greets_as_gmail:
             connection.depth = DEPTH
-        capa = Exchange("CAPA", b"CAPA", Expect.LINES, table=True)
+        capa = ask_capabilities()
         if connection.depth == 1:
             await connection.execute(capa)
             if "PIPELINING" in read_capabilities(capa.body):
@@ -447,11 +355,6 @@ class Pop3Session:
 
 def _drop(octets: bytes) -> None:
     """Nobody wants them."""
-
-
-def _auth_line(user: str, mechanism: str, credential: Credential, host: str, port: int) -> bytes:
-    message = base64.b64encode(sasl.initial_response(mechanism, user, credential.secret, host, port))
-    return b"AUTH " + mechanism.encode("ascii") + b" " + message
 
 
 def _check_not_empty(what: str, status: Status) -> None:

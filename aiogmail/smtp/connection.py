@@ -7,16 +7,14 @@ asked for ends the connection, and what came with it is not believed either.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
-import socket
-import sys
 from collections import deque
 from typing import Any, cast
 
 from aiogmail.errors import Disconnected, GmailError, ProtocolError, TimedOut
 from aiogmail.settings import Timeouts
+from aiogmail.tcp import keep_alive
 
 from .failures import CLOSING, farewell
 from .wire import Reply, ReplyReader
@@ -87,7 +85,7 @@ class SmtpConnection(asyncio.Protocol):
         # Whoever waits for room waits until all is gone: the end of a message is handed over behind nothing. Python's TLS pauses at the
         # limit already, not beyond it: with 0 it would pause for ever.
         self.transport.set_write_buffer_limits(high=0 if transport.get_extra_info("ssl_object") is None else 1, low=0)
-        _keep_alive(transport.get_extra_info("socket"), self.timeouts)
+        keep_alive(transport.get_extra_info("socket"), self.timeouts)
 
     def data_received(self, data: bytes) -> None:
         if self.closed.done():
@@ -282,16 +280,3 @@ def _show(name: str, data: bytes, stage: str) -> None:
         return
     for line in data.decode("utf-8", "replace").splitlines():
         log.debug("%s C: %s", name, line)
-
-
-def _keep_alive(sock: socket.socket | None, timeouts: Timeouts) -> None:
-    """TCP probes find a peer that went away without a word; Linux also bounds how long sent data may stay unacknowledged."""
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, timeouts.keepalive_idle)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, timeouts.keepalive_interval)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, timeouts.keepalive_count)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeouts.user_timeout * 1000))

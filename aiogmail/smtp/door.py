@@ -14,6 +14,7 @@ import aiosmtplib
 
 from aiogmail.errors import ConnectFailed, Disconnected, GmailError, ProtocolError
 from aiogmail.settings import Endpoint
+from aiogmail.tcp import connect_failed
 
 from .connection import SmtpConnection
 from .failures import reply_error
@@ -113,10 +114,8 @@ def _translated(where: str, error: aiosmtplib.SMTPException | OSError) -> GmailE
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return ConnectFailed(f"{where}: the certificate does not fit: {cause.verify_message or cause}", permanent=True)
     if isinstance(cause, ssl.SSLError):
-        return ConnectFailed(f"{where}: TLS failed: {cause.reason or cause}")
+        return connect_failed(where, cause)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         if not 400 <= error.code < 600:
             return ProtocolError(f"{where}: not an SMTP server: {error.message[:80]!r}")

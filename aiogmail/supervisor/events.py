@@ -9,12 +9,11 @@ import asyncio
 import datetime as dt
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from aiogmail.clock import Clock
+from aiogmail.stream import Stream
 
 __all__ = [
     "Connected",
@@ -158,7 +157,7 @@ def wall_time(clock: Clock) -> dt.datetime:
     return dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
 
 
-class EventStream(AsyncIterator[ConnectionEvent]):
+class EventStream(Stream[ConnectionEvent]):
     """The events from now on: an async iterator, and an async context manager. It ends when the account is closed.
 
     Attributes:
@@ -173,15 +172,6 @@ class EventStream(AsyncIterator[ConnectionEvent]):
         self._most = most
         self._ended = False
         self._wake: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> ConnectionEvent:
         while not self._waiting:

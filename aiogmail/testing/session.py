@@ -76,8 +76,9 @@ class Session(abc.ABC):
         return ""
 
     async def unreadable(self, line: bytes) -> None:
-        """A line came whose command cannot be told."""
-        raise NotImplementedError
+        """A line came whose command cannot be told; in most protocols every line names one."""
+        del line
+        self.apologise()
 
     def ready(self) -> None:  # noqa: B027  not every protocol has something to do
         """The greeting is out, or a command was answered: the next may come."""

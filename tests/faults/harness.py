@@ -334,3 +334,24 @@ class Family:
             except Exception as error:
                 failures.append(f"{self.name}/{case.point}/{case.kind}: {type(error).__name__}: {error}")
         return outcomes, failures
+
+
+# Families whose worlds have nothing in common with these
+
+Named = tuple[str, Callable[[str], str], frozenset[str]]
+"""A case's name, what runs it under that name and says what came of it, and what may come of it."""
+
+
+def tally(cases: Iterable[Named]) -> tuple[Counter[str], list[str], int]:
+    """Run cases; how they came out, the failures with their names, and how many there were."""
+    outcomes: Counter[str] = Counter()
+    failures, count = [], 0
+    for name, run, wanted in cases:
+        count += 1
+        try:
+            outcome = run(name)
+            assert outcome in wanted, f"came out as {outcome}, expected {' or '.join(sorted(wanted))}"
+            outcomes[outcome] += 1
+        except Exception as error:
+            failures.append(f"{name}: {type(error).__name__}: {error}")
+    return outcomes, failures, count

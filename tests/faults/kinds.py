@@ -5,13 +5,15 @@ Each of the nineteen is here at least once; a kind that has several faces (forge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from aiogmail.errors import GmailError
-from tests.faults.harness import Place, World
+from tests.faults.harness import Case, Excluded, Operation, Place, World
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["KINDS", "Kind", "crossed"]
 
 DONE = frozenset({"done"})
 _CAPACITY = "NO [ALERT] Too many simultaneous connections. (Failure)"
@@ -129,3 +131,37 @@ _ALL = (
 )  # fmt: skip
 
 KINDS = {kind.name: kind for kind in _ALL}
+
+
+def crossed(
+    operation: Operation,
+    places: Iterable[Place],
+    outcomes: Callable[[Place, Kind], frozenset[str] | str],
+    **more: Callable[[Place, Kind], object],
+) -> Iterator[Case | Excluded]:
+    """Every kind at every place under one call.
+
+    Args:
+        operation: the call.
+        places: where the kinds strike.
+        outcomes: what may come of the call; or why the cell is no case.
+        more: attributes of the case that are not just the kind's.
+    """
+    for place in places:
+        for kind in KINDS.values():
+            point, found = f"{operation.name}/{place.name}", outcomes(place, kind)
+            if isinstance(found, str):
+                yield Excluded(point, kind.name, found)
+                continue
+            given: dict[str, Any] = {
+                "arm": functools.partial(_arm, place, kind),
+                "usable": kind.usable,
+                "tokens": kind.tokens,
+                "real": kind.real,
+                **{name: of(place, kind) for name, of in more.items()},
+            }
+            yield Case(point, kind.name, operation, outcomes=found, **given)
+
+
+def _arm(place: Place, kind: Kind, world: World) -> None:
+    kind.arm(world, place)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 from tests.faults.harness import Case, Excluded, Family, Operation, Place, World, message
-from tests.faults.kinds import KINDS, Kind
+from tests.faults.kinds import Kind, crossed
 
 _LARGE = message("appended", "0123456789abcdef\r\n" * 600)  # beyond LITERAL-: it waits for "+ go ahead"
 _SMALL = message("appended")  # within: it follows its line at once
@@ -77,26 +78,15 @@ def _settles(place: Place, kind: Kind) -> str:
 
 def _cells() -> Iterator[Case | Excluded]:
     for operation in _OPERATIONS:
-        for place in _PLACES:
-            for kind in KINDS.values():
-                point = f"{operation.name}/{place.name}"
-                outcomes = _outcomes(operation, place, kind)
-                if isinstance(outcomes, str):
-                    yield Excluded(point, kind.name, outcomes)
-                    continue
-                yield Case(
-                    point,
-                    kind.name,
-                    operation,
-                    arm=lambda world, place=place, kind=kind: kind.arm(world, place),
-                    outcomes=outcomes,
-                    ambiguous=_ambiguous(place, kind),
-                    queued=place.name == "queued",
-                    behaviour=_STORES,
-                    usable=kind.usable,
-                    tokens=kind.tokens,
-                    real=kind.real or _settles(place, kind),
-                )
+        yield from crossed(
+            operation,
+            _PLACES,
+            functools.partial(_outcomes, operation),
+            ambiguous=_ambiguous,
+            queued=lambda place, _: place.name == "queued",
+            behaviour=lambda _place, _kind: _STORES,
+            real=lambda place, kind: kind.real or _settles(place, kind),
+        )
 
 
 APPEND = Family("IMAP APPEND", _cells)

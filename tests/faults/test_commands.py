@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from tests.faults.changing import CHANGING
 from tests.faults.harness import Case, Excluded, Family, Operation, Place
-from tests.faults.kinds import DONE, KINDS, Kind
+from tests.faults.kinds import DONE, Kind, crossed
 from tests.faults.reading import READING
 
 _LYING = "BAD says that the command was not understood; a server that has obeyed it all the same cannot be told from one that has not"
@@ -55,30 +56,17 @@ def _outcomes(operation: Operation, place: Place, kind: Kind) -> frozenset[str] 
     return kind.outcomes | unknown | found
 
 
-def _cell(operation: Operation, place: Place, kind: Kind) -> Case | Excluded:
-    point = f"{operation.name}/{place.name}"
-    outcomes = _outcomes(operation, place, kind)
-    if isinstance(outcomes, str):
-        return Excluded(point, kind.name, outcomes)
-    return Case(
-        point,
-        kind.name,
-        operation,
-        arm=lambda world: kind.arm(world, place),
-        outcomes=outcomes,
-        ambiguous=kind.shuts and place.name != "queued",
-        queued=place.name == "queued",
-        usable=kind.usable,
-        tokens=kind.tokens,
-        real=kind.real or ("what was sent is given a minute to take effect" if operation.applied and kind.name.startswith("limit") else ""),
-    )
-
-
 def _cells() -> Iterator[Case | Excluded]:
     for operation in (*READING, *CHANGING):
-        for place in _places(operation):
-            for kind in KINDS.values():
-                yield _cell(operation, place, kind)
+        settles = "what was sent is given a minute to take effect" if operation.applied else ""
+        yield from crossed(
+            operation,
+            _places(operation),
+            functools.partial(_outcomes, operation),
+            ambiguous=lambda place, kind: kind.shuts and place.name != "queued",
+            queued=lambda place, _: place.name == "queued",
+            real=lambda _, kind, settles=settles: kind.real or (settles if kind.name.startswith("limit") else ""),
+        )
 
 
 COMMANDS = Family("IMAP commands", _cells)

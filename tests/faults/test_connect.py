@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 from aiogmail.testing import Fault
 from tests.faults.harness import Case, Excluded, Family, Operation, Place, World
-from tests.faults.kinds import DONE, KINDS, Kind
+from tests.faults.kinds import DONE, Kind, crossed
 from tests.faults.reading import READING
 
 _SEARCH = next(operation for operation in READING if operation.name == "search")
@@ -51,13 +52,16 @@ _AT_THE_DOOR = {
 }
 
 
-def _arm(world: World, operation: Operation, place: Place, kind: Kind) -> None:
-    if place.name == "challenge":
-        world.account.expire_tokens()
-    kind.arm(world, place)
-    if operation is _AGAIN:
-        # Lost while nobody spoke: EOF, as Gmail often does.
-        world.server.faults.add(Fault("close", "UID SEARCH", protocol="imap"))
+def _armed(operation: Operation, place: Place, kind: Kind) -> Callable[[World], None]:
+    def arm(world: World) -> None:
+        if place.name == "challenge":
+            world.account.expire_tokens()
+        kind.arm(world, place)
+        if operation is _AGAIN:
+            # Lost while nobody spoke: EOF, as Gmail often does.
+            world.server.faults.add(Fault("close", "UID SEARCH", protocol="imap"))
+
+    return arm
 
 
 def _outcomes(operation: Operation, place: Place, kind: Kind) -> frozenset[str] | str:
@@ -84,24 +88,14 @@ def _at_fault(place: Place, kind: Kind) -> bool:
 
 def _cells() -> Iterator[Case | Excluded]:
     for operation in (_FIRST, _AGAIN):
-        for place in _PLACES:
-            for kind in KINDS.values():
-                point = f"{operation.name}/{place.name}"
-                outcomes = _outcomes(operation, place, kind)
-                if isinstance(outcomes, str):
-                    yield Excluded(point, kind.name, outcomes)
-                    continue
-                yield Case(
-                    point,
-                    kind.name,
-                    operation,
-                    arm=lambda world, operation=operation, place=place, kind=kind: _arm(world, operation, place, kind),
-                    outcomes=outcomes,
-                    first=operation is _FIRST,
-                    usable=kind.usable,
-                    tokens=kind.tokens + (place.name == "challenge"),
-                    real=kind.real,
-                )
+        yield from crossed(
+            operation,
+            _PLACES,
+            functools.partial(_outcomes, operation),
+            arm=functools.partial(_armed, operation),
+            first=lambda _place, _kind, operation=operation: operation is _FIRST,
+            tokens=lambda place, kind: kind.tokens + (place.name == "challenge"),
+        )
 
 
 CONNECT = Family("IMAP connect to SELECT", _cells)

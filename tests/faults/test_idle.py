@@ -9,7 +9,7 @@ from typing import Any
 
 from aiogmail import Arrived, MailboxReset
 from tests.faults.harness import Case, Excluded, Family, Operation, Place, World, message
-from tests.faults.kinds import KINDS, Kind
+from tests.faults.kinds import Kind, crossed
 
 _ARRIVE = (2.0, 40.0)  # seconds after the watch began: while IDLE waits, and after it was renewed or lost
 
@@ -66,23 +66,7 @@ def _outcomes(place: Place, kind: Kind) -> frozenset[str] | str:
 
 
 def _cells() -> Iterator[Case | Excluded]:
-    for place in _PLACES:
-        for kind in KINDS.values():
-            point = f"watch/{place.name}"
-            outcomes = _outcomes(place, kind)
-            if isinstance(outcomes, str):
-                yield Excluded(point, kind.name, outcomes)
-                continue
-            yield Case(
-                point,
-                kind.name,
-                _OPERATION,
-                arm=lambda world, place=place, kind=kind: kind.arm(world, place),
-                outcomes=outcomes,
-                usable=kind.usable,
-                tokens=kind.tokens,
-                real=kind.real,
-            )
+    return crossed(_OPERATION, _PLACES, _outcomes)
 
 
 IDLE = Family("IMAP IDLE", _cells)

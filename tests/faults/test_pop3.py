@@ -12,10 +12,9 @@ second message, and runs again if the fault reached it. The emulator's ledger ju
 from __future__ import annotations
 
 import asyncio
-import random
+import functools
 import traceback
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -25,7 +24,9 @@ from aiogmail import Gmail, TokenProvider
 from aiogmail.errors import GmailError
 from aiogmail.ports import Outcome
 from aiogmail.settings import Limits
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
+from aiogmail.testing import Behaviour, Fault, GmailEmulator
+from tests.faults.harness import Named, tally
+from tests.faults.world import in_loop
 from tests.pop3.support import deletions
 from tests.support.canary import CANARIES
 
@@ -221,44 +222,20 @@ def excluded(stage: str) -> int:
     return len(PLACES) * len(SESSIONS) * len(KINDS) - sum(where == stage for where, *_ in cells())
 
 
-def run_cases(stage: str) -> tuple[Counter[str], list[str], int]:
-    outcomes: Counter[str] = Counter()
-    failures, count = [], 0
+def cases_at(stage: str) -> Iterator[Named]:
     for where, place, session, kind in cells():
-        if where != stage:
-            continue
-        count += 1
-        random.seed(f"{stage}/{place}/{session}/{kind.name}")
-        complaints: list[str] = []
-        name = f"{stage}/{place}/{session}/{kind.name}"
-        try:
-            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                loop = runner.get_loop()
-                loop.set_exception_handler(lambda _, context, heard=complaints: heard.append(str(context)))
-                with pytest.MonkeyPatch.context() as monkeypatch:
-                    outcome = runner.run(leaving_nothing(live(stage, PLACES[place], SESSIONS[session], kind, monkeypatch)))
-            assert not complaints, f"I5 the loop's exception handler heard {complaints}"
-            assert outcome in kind.outcomes, f"came out as {outcome}, expected {' or '.join(sorted(kind.outcomes))}"
-            outcomes[outcome] += 1
-        except Exception as error:
-            failures.append(f"{name}: {type(error).__name__}: {error}")
-    return outcomes, failures, count
+        if where == stage:
+            yield f"{stage}/{place}/{session}/{kind.name}", functools.partial(in_a_world, stage, place, session, kind), kind.outcomes
 
 
-async def leaving_nothing(case) -> str:
-    outcome: str = await case
-    for _ in range(20):
-        await asyncio.sleep(0)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert not left, f"I4 tasks left: {left}"
-    timers = [handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled()]
-    assert not timers, f"I5 timers left: {timers}"
-    return outcome
+def in_a_world(stage: str, place: str, session: str, kind: Kind, name: str) -> str:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return in_loop(live(stage, PLACES[place], SESSIONS[session], kind, monkeypatch), name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_consumer_has_every_message_once_whatever_goes_wrong_at(stage, record_property):
-    outcomes, failures, count = run_cases(stage)
+    outcomes, failures, count = tally(cases_at(stage))
     record_property("faults", {"family": "POP3", "cases": count, "excluded": excluded(stage), "outcomes": dict(outcomes)})
     assert not failures, f"{len(failures)} of {count} cases:\n" + "\n".join(failures)

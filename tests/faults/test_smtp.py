@@ -11,10 +11,9 @@ says so). The emulator's ledger judges, at the end and ten virtual minutes later
 from __future__ import annotations
 
 import asyncio
-import random
+import functools
 import traceback
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,7 +22,9 @@ import pytest
 from aiogmail import Gmail, OutcomeUnknown, TokenProvider
 from aiogmail.errors import GmailError
 from aiogmail.ports import Outcome
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop, smtp
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, smtp
+from tests.faults.harness import Named, tally
+from tests.faults.world import in_loop
 from tests.support.canary import CANARIES
 
 ME, BAD = "me@gmail.com", "bad@example.org"
@@ -248,51 +249,25 @@ def expected(stage: Stage, kind: Kind) -> frozenset[str]:
     return kind.outcomes
 
 
-def run_cases(name: str) -> tuple[Counter[str], list[str], int]:
-    outcomes: Counter[str] = Counter()
-    failures, count = [], 0
+def cases_at(name: str) -> Iterator[Named]:
     for where, to, copy, kind in cells():
-        if where != name:
-            continue
-        count += 1
-        case = f"{name}/{to}/{copy}/{kind.name}"
-        random.seed(case)
-        complaints: list[str] = []
-        stage = STAGES[name]
-        own = smtp._EXTENSIONS
-        smtp._EXTENSIONS = own if stage.chunking else tuple(one for one in own if one != "CHUNKING")
-        try:
-            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                loop = runner.get_loop()
-                loop.set_exception_handler(lambda _, context, heard=complaints: heard.append(str(context)))
-                outcome = runner.run(leaving_nothing(live(stage, to, copy, kind)))
-            assert not complaints, f"I5 the loop's exception handler heard {complaints}"
-            wanted = expected(stage, kind)
-            assert outcome in wanted, f"came out as {outcome}, expected {' or '.join(sorted(wanted))}"
-            outcomes[outcome] += 1
-        except Exception as error:
-            failures.append(f"{case}: {type(error).__name__}: {str(error).splitlines()[0]}")
-        finally:
-            smtp._EXTENSIONS = own
-    return outcomes, failures, count
+        if where == name:
+            stage = STAGES[name]
+            yield f"{name}/{to}/{copy}/{kind.name}", functools.partial(in_a_world, stage, to, copy, kind), expected(stage, kind)
 
 
-async def leaving_nothing(case) -> str:
-    outcome: str = await case
-    for _ in range(20):
-        await asyncio.sleep(0)
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert not left, f"I4 tasks left: {left}"
-    timers = [handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled()]
-    assert not timers, f"I5 timers left: {timers}"
-    return outcome
+def in_a_world(stage: Stage, to: str, copy: str, kind: Kind, name: str) -> str:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        if not stage.chunking:
+            monkeypatch.setattr(smtp, "_EXTENSIONS", tuple(one for one in smtp._EXTENSIONS if one != "CHUNKING"))
+        return in_loop(live(stage, to, copy, kind), name)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", STAGES)
 def test_one_copy_or_none_whatever_goes_wrong(name, record_property):
-    outcomes, failures, count = run_cases(name)
+    outcomes, failures, count = tally(cases_at(name))
     whole = len(RECIPIENTS) * len(COPIES) * len(KINDS)
     record_property("faults", {"family": "SMTP", "cases": count, "excluded": whole - count, "outcomes": dict(outcomes)})
     assert not failures, f"{len(failures)} of {count}:\n" + "\n".join(failures)

@@ -7,7 +7,10 @@ import gc
 import os
 from datetime import UTC, datetime
 
+from aiogmail.oauth import TokenCache, TokenProvider
+
 EPOCH = 1_800_000_000.0
+ME = "me@gmail.com"
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -114,3 +117,18 @@ class Source:
             raise self.fail
         self.granted.append(self.clock.now())
         return self.text.format(len(self.granted)), datetime.fromtimestamp(self.clock.wall() + self.lifetime, UTC)
+
+
+def cached(test):
+    """Runs ``test(clock, tokens, source, credentials)`` in virtual time."""
+
+    def run():
+        async def main(clock):
+            source = Source(clock)
+            async with TokenCache(clock=clock) as tokens:
+                await test(clock, tokens, source, TokenProvider(source.fetch))
+
+        virtual(main)
+
+    run.__name__ = test.__name__
+    return run

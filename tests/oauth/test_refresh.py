@@ -8,19 +8,17 @@ from dataclasses import replace
 import pytest
 
 from aiogmail.clock import SystemClock
-from aiogmail.errors import ConfigurationError, LoginRequired, TokenEndpointError
+from aiogmail.errors import ConfigurationError, TokenEndpointError
 from aiogmail.oauth import FileTokenStore, MemoryTokenStore, StoredToken, StoreUnavailable, TokenCache, UserCredentials
-from aiogmail.oauth import refresh as module
 from aiogmail.oauth.entry import Entry, Obtained
-from aiogmail.oauth.stores.base import fingerprint
+from aiogmail.oauth.refresh import store_key
 from aiogmail.oauth.token import Reply
 from aiogmail.secret import Secret
 
 from .harness import real, virtual
+from .line import ME, STORED, line
 from .server import AuthServer
 from .site import client_context
-
-ME = "me@example.org"
 
 
 class Wall(SystemClock):
@@ -274,7 +272,7 @@ def test_waiting_for_another_process_that_never_ends_is_given_up():
         store = MemoryTokenStore()
         async with TokenCache(store, clock=clock, timeout=4.0) as tokens:
             entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "r"))
-            await store.acquire(module.store_key(entry), 1.0)
+            await store.acquire(store_key(entry), 1.0)
             before = clock.now()
             with pytest.raises(TokenEndpointError, match="another process has been refreshing"):
                 await tokens._refresher.obtain(entry, 60.0)
@@ -283,113 +281,35 @@ def test_waiting_for_another_process_that_never_ends_is_given_up():
     virtual(main)
 
 
-class Ledger:
-    """A token endpoint as a function: which refresh tokens live, and what was asked."""
-
-    def __init__(self, *alive):
-        self.alive = set(alive)
-        self.asked = []
-        self.before = None
-
-    async def refresh(self, credentials, refresh_token):
-        self.asked.append(refresh_token.reveal())
-        if self.before is not None:
-            await self.before()
-        if refresh_token.reveal() not in self.alive:
-            raise LoginRequired(f"{refresh_token.reveal()} is dead", connection_lost=False)
-        n = len(self.asked)
-        return Reply(Secret(f"ya29.{n}"), 3600.0, Secret(f"1//next{n}"))
-
-
-STORED = StoredToken(5, fingerprint(Secret("1//given")), Secret("1//stored"), Secret("ya29.dead"), 0.0, 3600.0)
-
-
-async def asked_with(clock, stored, *alive, entry_token=None, entry_version=0):
-    store, ledger = MemoryTokenStore(), Ledger(*alive)
-    async with TokenCache(store, clock=clock) as tokens:
-        tokens._refresher._endpoint.refresh = ledger.refresh
-        entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-        entry.refresh_token, entry.version = entry_token, entry_version
-        if stored is not None:
-            store._records[module.store_key(entry)] = stored
-        try:
-            await tokens._refresher.obtain(entry, 60.0)
-        except LoginRequired as error:
-            return ledger.asked, str(error)
-        return ledger.asked, record(store)
-
-
-def test_the_newest_refresh_token_that_is_known_is_tried_first_and_the_others_after_it():
-    async def main(clock):
-        stranger = replace(STORED, origin="another login")
-        ours = {"entry_token": Secret("1//ours"), "entry_version": 6}
-        for stored, alive, more, expected in (
-            (None, ["1//given"], {}, ["1//given"]),
-            (STORED, ["1//stored"], {}, ["1//stored"]),
-            (STORED, ["1//given"], {}, ["1//stored", "1//given"]),  # the store was restored from an old backup, say
-            (stranger, ["1//given"], {}, ["1//given"]),  # the person has logged in again
-            (stranger, ["1//stored"], {}, ["1//given", "1//stored"]),  # somebody else has, and our file is old
-            (STORED, ["1//ours"], ours, ["1//ours"]),  # the store has lost what we wrote
-            (STORED, ["1//given"], ours, ["1//ours", "1//given"]),
-            (replace(STORED, version=9), ["1//stored"], ours, ["1//stored"]),
-            (replace(STORED, version=9), ["1//ours"], ours, ["1//stored", "1//ours"]),
-        ):
-            asked, kept = await asked_with(clock, stored, *alive, **more)
-            assert asked == expected
-            assert kept.refresh_token.reveal().startswith("1//next")
-            theirs = stored is stranger and alive == ["1//stored"]
-            assert kept.origin == ("another login" if theirs else fingerprint(Secret("1//given")))
-            assert kept.version == max(stored.version if stored else 0, more.get("entry_version", 0)) + 1
-
-    virtual(main)
-
-
-def test_when_all_are_dead_the_first_refusal_is_told_and_the_record_stays():
-    async def main(clock):
-        asked, told = await asked_with(clock, STORED)
-        assert asked == ["1//stored", "1//given"]
-        assert "1//stored is dead" in told
-
-    virtual(main)
-
-
 def test_a_holder_that_outlived_its_lease_takes_the_newer_token_of_the_other():
     async def main(clock):
-        store, ledger = MemoryTokenStore(), Ledger("1//given")
-        async with TokenCache(store, clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-            key = module.store_key(entry)
+        async with line(clock, "1//given") as at:
 
             async def other():
                 newer = StoredToken(1, "x", Secret("1//theirs"), Secret("ya29.theirs"), clock.wall() + 3600.5, 3600.5)
-                assert await store.save(key, newer, replaces=0)
+                assert await at.store.save(at.key, newer, replaces=0)
 
-            ledger.before = other
-            got = await tokens._refresher.obtain(entry, 60.0)
+            at.ledger.before = other
+            got = await at.obtain()
             assert isinstance(got, Obtained)
             assert got.access_token.reveal() == "ya29.theirs"
-            assert record(store).refresh_token.reveal() == "1//theirs"
+            assert at.record().refresh_token.reveal() == "1//theirs"
 
     virtual(main)
 
 
 def test_a_holder_that_outlived_its_lease_replaces_what_is_older_than_its_own():
     async def main(clock):
-        store, ledger = MemoryTokenStore(), Ledger("1//given")
-        async with TokenCache(store, clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-            key = module.store_key(entry)
+        async with line(clock, "1//given") as at:
 
             async def other():
                 older = StoredToken(1, "x", Secret("1//theirs"), Secret("ya29.theirs"), clock.wall() + 5, 3600.0)
-                assert await store.save(key, older, replaces=0)
+                assert await at.store.save(at.key, older, replaces=0)
 
-            ledger.before = other
-            assert (await tokens._refresher.obtain(entry, 60.0)).access_token.reveal() == "ya29.1"
-            assert record(store).version == 2
-            assert record(store).refresh_token.reveal() == "1//next1"
+            at.ledger.before = other
+            assert (await at.obtain()).access_token.reveal() == "ya29.1"
+            assert at.record().version == 2
+            assert at.record().refresh_token.reveal() == "1//next1"
 
     virtual(main)
 
@@ -401,57 +321,45 @@ def test_a_holder_that_was_stopped_while_the_line_went_on_takes_what_the_others_
             (fresh, ["1//stored", "1//given"], "ya29.later"),  # their token
             (replace(fresh, expires_at=1.0), ["1//stored", "1//given", "1//given", "1//later"], "ya29.4"),  # dead too: their refresh token
         ):
-            store, ledger = MemoryTokenStore(), Ledger("1//later")
-            async with TokenCache(store, clock=clock) as tokens:
-                tokens._refresher._endpoint.refresh = ledger.refresh
-                entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-                key = module.store_key(entry)
-                store._records[key] = STORED
+            async with line(clock, "1//later", stored=STORED) as at:
 
-                async def meanwhile(store=store, key=key, later=later):
-                    store._records[key] = later
+                async def meanwhile(at=at, later=later):
+                    at.store._records[at.key] = later
 
-                ledger.before = meanwhile
-                assert (await tokens._refresher.obtain(entry, 60.0)).access_token.reveal() == token
-                assert ledger.asked == asked
+                at.ledger.before = meanwhile
+                assert (await at.obtain()).access_token.reveal() == token
+                assert at.ledger.asked == asked
 
     virtual(main)
 
 
 def test_a_record_that_others_overwrite_each_time_is_kept_for_later():
     async def main(clock):
-        store, ledger = MemoryTokenStore(), Ledger("1//given")
-        async with TokenCache(store, clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-            save = store.save
+        async with line(clock, "1//given") as at:
+            save = at.store.save
 
             async def lose(key, token, *, replaces):
                 return False
 
-            store.save = lose
-            assert (await tokens._refresher.obtain(entry, 60.0)).access_token.reveal() == "ya29.1"
-            assert len(tokens._refresher.unsaved) == 1
-            store.save = save
-            await tokens._refresher.flush()
-            assert record(store).refresh_token.reveal() == "1//next1"
+            at.store.save = lose
+            assert (await at.obtain()).access_token.reveal() == "ya29.1"
+            assert len(at.tokens._refresher.unsaved) == 1
+            at.store.save = save
+            await at.tokens._refresher.flush()
+            assert at.record().refresh_token.reveal() == "1//next1"
 
     virtual(main)
 
 
 def test_a_token_that_another_process_got_is_taken_while_it_still_holds_the_lease():
     async def main(clock):
-        store, ledger = MemoryTokenStore(), Ledger("1//given")
-        async with TokenCache(store, clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-            key = module.store_key(entry)
-            await store.acquire(key, 1.0)
-            obtaining = asyncio.create_task(tokens._refresher.obtain(entry, 60.0))
+        async with line(clock, "1//given") as at:
+            await at.store.acquire(at.key, 1.0)
+            obtaining = asyncio.create_task(at.obtain())
             await asyncio.sleep(1)
-            store._records[key] = StoredToken(1, "x", Secret("1//theirs"), Secret("ya29.theirs"), clock.wall() + 3600, 3600.0)
+            at.store._records[at.key] = StoredToken(1, "x", Secret("1//theirs"), Secret("ya29.theirs"), clock.wall() + 3600, 3600.0)
             assert (await obtaining).access_token.reveal() == "ya29.theirs"
-            assert ledger.asked == []
+            assert at.ledger.asked == []
 
     virtual(main)
 
@@ -475,19 +383,14 @@ def test_closing_does_not_wait_for_a_store_that_hangs(caplog):
 
 def test_a_record_that_vanishes_while_it_is_replaced_is_written_anew():
     async def main(clock):
-        store, ledger = MemoryTokenStore(), Ledger("1//stored")
-        async with TokenCache(store, clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
-            key = module.store_key(entry)
-            store._records[key] = STORED
+        async with line(clock, "1//stored", stored=STORED) as at:
 
             async def failover():
-                del store._records[key]
+                del at.store._records[at.key]
 
-            ledger.before = failover
-            await tokens._refresher.obtain(entry, 60.0)
-            assert record(store).version == 1
+            at.ledger.before = failover
+            await at.obtain()
+            assert at.record().version == 1
 
     virtual(main)
 
@@ -530,34 +433,29 @@ def test_what_was_kept_gives_way_to_a_newer_record_of_another_process():
 
 def test_a_new_login_during_a_refresh_does_not_inherit_its_refresh_token():
     async def main(clock):
-        ledger = Ledger("1//given", "1//new")
-        async with TokenCache(clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            entry = Entry(("user", ME, "c", "s"), ME, UserCredentials("c", "s", "1//given"))
+        async with line(clock, "1//given", "1//new", shared=False) as at:
 
             async def login():
-                entry.renew(UserCredentials("c", "s", "1//new"))
+                at.entry.renew(UserCredentials("c", "s", "1//new"))
 
-            ledger.before = login
-            await tokens._refresher.obtain(entry, 60.0)
-            assert entry.refresh_token is None
+            at.ledger.before = login
+            await at.obtain()
+            assert at.entry.refresh_token is None
 
     virtual(main)
 
 
 def test_an_identity_whose_only_copy_of_a_rotated_token_is_here_is_never_forgotten():
     async def main(clock):
-        ledger = Ledger("1//given")
-        async with TokenCache(clock=clock) as tokens:
-            tokens._refresher._endpoint.refresh = ledger.refresh
-            credentials = UserCredentials("c", "s", "1//given")
-            await tokens.get(ME, credentials)
-            ledger.alive = {"1//next1"}
+        async with line(clock, "1//given", shared=False) as at:
+            credentials = at.entry.credentials
+            await at.tokens.get(ME, credentials)
+            at.ledger.alive = {"1//next1"}
             await asyncio.sleep(3400)  # ahead, for it was in use
-            ledger.alive = {"1//next2"}
+            at.ledger.alive = {"1//next2"}
             await asyncio.sleep(100_000)
-            await tokens.get(ME, credentials)
-            assert ledger.asked == ["1//given", "1//next1", "1//next2"]
+            await at.tokens.get(ME, credentials)
+            assert at.ledger.asked == ["1//given", "1//next1", "1//next2"]
 
     virtual(main)
 
@@ -572,18 +470,3 @@ def test_the_endpoint_that_does_not_rotate_leaves_the_stored_refresh_token():
             assert record(store).version == 2
 
     real(main)
-
-
-def test_a_token_for_less_than_was_asked_is_told_for_no_mail_server_will(caplog):
-    async def main(clock):
-        async with TokenCache(clock=clock) as tokens:
-
-            async def refresh(credentials, refresh_token):
-                return Reply(Secret("ya29.x"), 3600.0, None, ("openid",))
-
-            tokens._refresher._endpoint.refresh = refresh
-            assert (await tokens.get(ME, UserCredentials("c", "s", "1//r"))).scopes == ("openid",)
-
-    with caplog.at_level(logging.WARNING):
-        virtual(main)
-    assert "granted ('openid',), but not ['https://mail.google.com/']" in caplog.text

@@ -3,15 +3,23 @@
 import asyncio
 import functools
 import itertools
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from aiogmail import Gmail
+from aiogmail import Gmail, TokenProvider
+from aiogmail.pop3.session import Pop3Session
+from aiogmail.ports import Credential
+from aiogmail.secret import Secret
 from aiogmail.settings import Settings, Timeouts
 from aiogmail.testing import Behaviour, GmailEmulator, pop3, run_virtual
+from tests.support.aio import run
+from tests.support.canary import CANARIES
 from tests.support.scripted import ScriptedServer
 
 ME = "me@gmail.com"
 GMAIL = b"+OK Capability list follows\r\nUSER\r\nRESP-CODES\r\nPIPELINING\r\nTOP\r\nUIDL\r\nX-GOOGLE-RICO\r\n.\r\n"
+LETTERS = [b"Subject: 1\r\n\r\n.one\r\n", b"Subject: 2\r\n\r\ntwo\r\n"]
 PLAIN = b"+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nSASL PLAIN XOAUTH2 OAUTHBEARER\r\n.\r\n"
 
 
@@ -53,6 +61,11 @@ def on_emulator(letters=0, *, size=0, **behaviour):
 def raws(me):
     """The messages of an account, oldest first."""
     return [stored.raw for stored in me.messages]
+
+
+def uidl_of(stored):
+    """What names a message to a client."""
+    return f"GmailId{stored.gmail_id:016x}"
 
 
 def every(server, number, fault):
@@ -156,3 +169,49 @@ class ScriptedPop(ScriptedServer):
 
 def with_endpoint(settings, port, host="127.0.0.1"):
     return replace(settings, pop3=replace(settings.pop3, host=host, port=port))
+
+
+class Source:
+    """Tokens one after the other; the last for ever."""
+
+    def __init__(self, *names, mechanism="XOAUTH2"):
+        self.tokens = [CANARIES.secret(name) for name in names]
+        self.mechanism = mechanism
+        self.refusals = []
+
+    async def get(self, min_ttl):
+        token = self.tokens[0] if len(self.tokens) == 1 else self.tokens.pop(0)
+        return Credential(self.mechanism, Secret(token))
+
+    def refused(self, credential):
+        self.refusals.append(credential.secret.reveal())
+
+
+def provider():
+    async def fetch():
+        return CANARIES.secret("ya29"), datetime.now(UTC) + timedelta(hours=1)
+
+    return TokenProvider(fetch)
+
+
+@asynccontextmanager
+async def opened(server, source=None, *, recent=False, **timeouts):
+    session = await Pop3Session.open(ME, source or Source("token"), server.settings(**timeouts), recent=recent)
+    try:
+        yield session
+    finally:
+        session.abort()
+        await asyncio.sleep(0.01)
+
+
+def scripted(test, letters=LETTERS, **options):
+    async def main():
+        async with ScriptedPop(letters, **options) as server:
+            await test(server)
+
+    run(main())
+
+
+async def silent(connection, words):
+    """A handler: nothing more is said."""
+    await connection.hang()

@@ -7,11 +7,7 @@ import pytest
 from aiogmail import errors
 from aiogmail.settings import Limits
 from aiogmail.testing import Fault, pop3
-from tests.pop3.support import every, letter, on_emulator, raws, sessions, verbs
-
-
-def uidl_of(stored):
-    return f"GmailId{stored.gmail_id:016x}"
+from tests.pop3.support import every, letter, on_emulator, raws, sessions, uidl_of, verbs
 
 
 @on_emulator(23, pop_window=5)

@@ -1,68 +1,17 @@
 """How a session is opened, word for word, and what costs a connection: against a server that says what it is told."""
 
 import asyncio
-import base64
 import ssl
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aiogmail import AppPassword, Limits, Pop3Client, TokenProvider, errors
+from aiogmail import Limits, Pop3Client, errors
 from aiogmail.pop3.session import Pop3Session
-from aiogmail.ports import Credential, Outcome
-from aiogmail.secret import Secret
+from aiogmail.ports import Outcome
 from aiogmail.settings import Endpoint, Settings, Timeouts
 from aiogmail.testing import GmailEmulator
-from tests.pop3.support import GMAIL, PLAIN, ScriptedPop
+from tests.pop3.support import GMAIL, LETTERS, ME, PLAIN, Source, opened, provider, scripted, silent
 from tests.support.aio import run
-from tests.support.canary import CANARIES
-
-ME = "me@gmail.com"
-CHALLENGE = b"+ " + base64.b64encode(b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}') + b"\r\n"
-REFUSED = b"-ERR [AUTH] Invalid credentials.\r\n"
-LETTERS = [b"Subject: 1\r\n\r\n.one\r\n", b"Subject: 2\r\n\r\ntwo\r\n"]
-
-
-class Source:
-    """Tokens one after the other; the last for ever."""
-
-    def __init__(self, *names, mechanism="XOAUTH2"):
-        self.tokens = [CANARIES.secret(name) for name in names]
-        self.mechanism = mechanism
-        self.refusals = []
-
-    async def get(self, min_ttl):
-        token = self.tokens[0] if len(self.tokens) == 1 else self.tokens.pop(0)
-        return Credential(self.mechanism, Secret(token))
-
-    def refused(self, credential):
-        self.refusals.append(credential.secret.reveal())
-
-
-def provider():
-    async def fetch():
-        return CANARIES.secret("ya29"), datetime.now(UTC) + timedelta(hours=1)
-
-    return TokenProvider(fetch)
-
-
-@asynccontextmanager
-async def opened(server, source=None, *, recent=False, **timeouts):
-    session = await Pop3Session.open(ME, source or Source("token"), server.settings(**timeouts), recent=recent)
-    try:
-        yield session
-    finally:
-        session.abort()
-        await asyncio.sleep(0.01)
-
-
-def scripted(test, letters=LETTERS, **options):
-    async def main():
-        async with ScriptedPop(letters, **options) as server:
-            await test(server)
-
-    run(main())
 
 
 def test_a_session_with_gmail_looks_around_in_one_flight():
@@ -104,150 +53,6 @@ def test_a_server_without_pipelining_is_asked_one_thing_at_a_time(capa):
     scripted(test, capa=capa)
 
 
-@pytest.mark.parametrize(("mechanism", "answer"), [("XOAUTH2", b"\r\n"), ("OAUTHBEARER", b"AQ==\r\n")])
-def test_a_refused_token_is_refreshed_once_on_the_same_connection(mechanism, answer):
-    async def test(server):
-        answers = []
-
-        async def refuse(connection, words):
-            await connection.send(CHALLENGE)
-            answers.append(await connection.line())
-            await connection.send(REFUSED)
-            del server.handlers["AUTH"]
-
-        server.on("AUTH", refuse)
-        source = Source("stale", "fresh", mechanism=mechanism)
-        stale, fresh = source.tokens
-        async with opened(server, source) as session:
-            assert (await session.ask_stat()).count == 2
-        assert source.refusals == [stale]
-        assert answers == [answer]
-        assert len(server.connections) == 1
-        said = base64.b64decode(server.lines[2].split()[2])
-        assert fresh.encode() in said
-        assert mechanism.encode() in server.lines[2]
-
-    scripted(test)
-
-
-def test_a_server_that_hangs_up_after_a_refusal_is_called_again():
-    async def test(server):
-        async def refuse(connection, words):
-            del server.handlers["AUTH"]
-            await connection.send(CHALLENGE)
-            await connection.line()
-            await connection.send(REFUSED)
-            await connection.close()
-
-        server.on("AUTH", refuse)
-        source = Source("stale", "fresh")
-        async with opened(server, source) as session:
-            assert (await session.ask_stat()).count == 2
-        assert len(server.connections) == 2
-        assert len(source.refusals) == 1
-
-    scripted(test)
-
-
-@pytest.mark.parametrize("challenge", [CHALLENGE, b""])
-def test_a_token_refused_twice_is_an_error_that_shows_no_token(challenge):
-    async def test(server):
-        async def refuse(connection, words):
-            if challenge:
-                await connection.send(challenge)
-                await connection.line()
-            await connection.send(REFUSED)
-
-        server.on("AUTH", refuse)
-        source = Source("stale", "fresh")
-        with pytest.raises(errors.TokenRefused, match="Invalid credentials") as caught:
-            await Pop3Session.open(ME, source, server.settings())
-        assert caught.value.status == ("400" if challenge else None)
-        assert caught.value.connection_lost
-        assert len(source.refusals) == 2
-        assert not CANARIES.found_in(repr(caught.value) + str(caught.value))
-        same = Source("stale")
-        with pytest.raises(errors.TokenRefused):
-            await Pop3Session.open(ME, same, server.settings())
-        assert len(same.refusals) == 1
-
-    scripted(test)
-
-
-def test_a_server_that_asks_again_and_again_is_left():
-    async def test(server):
-        async def ask(connection, words):
-            await connection.send(CHALLENGE)
-            await connection.line()
-            await connection.send(CHALLENGE)
-            await connection.hang()
-
-        server.on("AUTH", ask)
-        with pytest.raises(errors.ProtocolError, match="again and again"):
-            await Pop3Session.open(ME, Source("stale"), server.settings())
-
-    scripted(test)
-
-
-@pytest.mark.parametrize(
-    ("offered", "outcome"),
-    [("XOAUTH2", "XOAUTH2"), ("OAUTHBEARER", "OAUTHBEARER"), ("PLAIN", errors.AccessDenied), ("", errors.CommandError)],
-)
-def test_a_mechanism_that_the_server_does_not_know_is_changed_for_one_that_it_does(offered, outcome):
-    async def test(server):
-        server.capa = f"+OK\r\nPIPELINING\r\nTOP\r\n{f'SASL {offered}' if offered else 'UIDL'}\r\n.\r\n".encode()
-
-        async def auth(connection, words):
-            known = words[1].decode() == offered
-            await connection.send(b"+OK\r\n" if known else b"-ERR Unsupported authentication mechanism.\r\n")
-
-        server.on("AUTH", auth)
-        source = Source("token", mechanism="OAUTHBEARER" if offered == "XOAUTH2" else "XOAUTH2")
-        if isinstance(outcome, str):
-            async with opened(server, source):
-                pass
-            assert server.lines[2].split()[1].decode() == outcome
-        else:
-            with pytest.raises(outcome):
-                await Pop3Session.open(ME, source, server.settings())
-
-    scripted(test)
-
-
-def test_a_mechanism_that_is_offered_and_refused_without_a_reason_is_not_changed():
-    async def test(server):
-        server.say("AUTH", b"-ERR something else\r\n")
-        with pytest.raises(errors.CommandError, match="something else"):
-            await Pop3Session.open(ME, Source("token"), server.settings())
-
-    scripted(test)
-
-
-def test_an_app_password_goes_by_plain():
-    async def test(server):
-        async with Pop3Client(ME, AppPassword("abcd efgh ijkl mnop"), settings=server.settings()) as pop:
-            assert (await pop.stat()).count == 2
-            assert repr(pop) == "Pop3Client('me@gmail.com')"
-        mechanism, blob = server.lines[0].split()[1:]
-        assert mechanism == b"PLAIN"
-        assert base64.b64decode(blob).startswith(b"\0me@gmail.com\0abcd")
-        server.say("AUTH", b"-ERR [AUTH] Username and password not accepted.\r\n")
-        with pytest.raises(errors.AccessDenied, match="refused the password"):
-            async with Pop3Client(ME, AppPassword("abcd efgh ijkl mnop"), settings=server.settings()):
-                pass
-
-    scripted(test)
-
-
-def test_recent_mode_is_a_word_before_the_address():
-    async def test(server):
-        async with Pop3Client(ME, provider(), settings=server.settings(), recent=True) as pop:
-            await pop.uidl()
-        assert b"user=recent:me@gmail.com\x01" in base64.b64decode(server.lines[0].split()[2])
-
-    scripted(test)
-
-
 @pytest.mark.parametrize(
     ("greeting", "error", "words"),
     [
@@ -269,9 +74,6 @@ def test_other_greetings(greeting, error, words):
 
 
 def test_no_greeting_no_auth_and_no_answer_by_their_deadlines():
-    async def silent(connection, words):
-        await connection.hang()
-
     async def test(server):
         server.greeting = None
         with pytest.raises(errors.ConnectFailed, match="no greeting within"):
@@ -298,9 +100,6 @@ def test_a_probe_is_answered_in_time_or_ends_the_session():
     async def test(server):
         async with opened(server) as session:
             await session.probe(1.0)
-
-            async def silent(connection, words):
-                await connection.hang()
 
             server.on("NOOP", silent)
             with pytest.raises(errors.TimedOut):
@@ -337,10 +136,6 @@ def test_a_body_must_make_progress():
 def test_a_shorter_deadline_behind_a_longer_one_is_kept():
     async def test(server):
         async with opened(server, first_byte=5.0, command=0.1) as session:
-
-            async def silent(connection, words):
-                await connection.hang()
-
             server.on("NOOP", silent)
             retrieval = asyncio.create_task(session.retrieve("uid-1"))
             await asyncio.sleep(0)
@@ -438,11 +233,7 @@ def test_a_lost_connection_fails_all_that_waits_with_one_reason():
 def test_a_cancelled_command_costs_the_connection():
     async def test(server):
         async with opened(server) as session:
-
-            async def slow(connection, words):
-                await connection.hang()
-
-            server.on("NOOP", slow)
+            server.on("NOOP", silent)
             noop = asyncio.create_task(session.noop())
             stat = asyncio.create_task(session.ask_stat())
             await asyncio.sleep(0.02)
@@ -517,9 +308,6 @@ def test_connecting_fails_in_the_systems_words():
 
 def test_a_cancelled_opening_leaves_nothing():
     async def test(server):
-        async def silent(connection, words):
-            await connection.hang()
-
         server.on("STAT", silent)
         for step in range(1, 40, 3):
             task = asyncio.create_task(Pop3Session.open(ME, Source("token"), server.settings()))
@@ -551,8 +339,9 @@ def test_the_client_checks_its_arguments_and_opens_once():
             await client.__aenter__()
         dropped = Pop3Client(ME, provider(), settings=server.settings())
         await dropped.__aenter__()
+        tokens = dropped._tokens
         await dropped.drop()
-        assert "closed" in repr(dropped._tokens)
+        assert "closed" in repr(tokens)
         server.say("STAT", b"-ERR [SYS/PERM] no\r\n")
         with pytest.raises(errors.CommandError):
             async with Pop3Client(ME, provider(), settings=server.settings()):

@@ -1,6 +1,7 @@
 """One message, stage by stage: how many round trips, what a refusal leaves, and whom a cancellation hurts."""
 
 import asyncio
+import contextlib
 import dataclasses
 import random
 
@@ -27,10 +28,19 @@ from aiogmail.testing import Shape
 from tests.smtp.support import EHLO, MSG, NO_CHUNKING, PLAIN, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
 
 ways = pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
+both = pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])
 
 
 def to(*recipients):
     return letter(recipients=list(recipients))
+
+
+@contextlib.asynccontextmanager
+async def distant(ehlo):
+    """A server whose answers take 40 ms, and a session with it."""
+    asyncio.get_running_loop().network.shape = Shape(latency=0.02)
+    async with SmtpServer(ehlo=ehlo) as server, session(server) as one:
+        yield server, one
 
 
 @ways
@@ -51,40 +61,36 @@ def test_a_message_arrives_whole(ehlo):
     virtual(main())
 
 
-@pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])
+@both
 def test_a_hundred_recipients_cost_two_round_trips(ehlo):
     """The memory network shows when the server has taken the body, as TCP does not: half a round trip before the last octets leave."""
 
     async def main():
         loop = asyncio.get_running_loop()
-        loop.network.shape = Shape(latency=0.02)
-        async with SmtpServer(ehlo=ehlo) as server:
-            async with session(server) as one:
-                made = letter(recipients=[f"u{number}@x.org" for number in range(100)])
-                began = loop.time()
-                await one.send(made)
-                trips = (loop.time() - began) / 0.04
-                assert trips <= 2.6
+        async with distant(ehlo) as (server, one):
+            made = letter(recipients=[f"u{number}@x.org" for number in range(100)])
+            began = loop.time()
+            await one.send(made)
+            trips = (loop.time() - began) / 0.04
+            assert trips <= 2.6
         assert len(server.messages[0][0]) == 100
 
     virtual(main())
 
 
-@pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])
+@both
 def test_messages_on_a_connection_cost_less_than_two_round_trips_each_where_two_are_under_way(ehlo):
     async def main():
         loop = asyncio.get_running_loop()
-        loop.network.shape = Shape(latency=0.02)
-        async with SmtpServer(ehlo=ehlo) as server:
-            async with session(server) as one:
-                began = loop.time()
+        async with distant(ehlo) as (server, one):
+            began = loop.time()
 
-                async def some():
-                    for _ in range(20):
-                        await one.send(letter())
+            async def some():
+                for _ in range(20):
+                    await one.send(letter())
 
-                await asyncio.gather(some(), some())
-                each = (loop.time() - began) / 0.04 / 40
+            await asyncio.gather(some(), some())
+            each = (loop.time() - began) / 0.04 / 40
         assert len(server.messages) == 40
         assert each < 1.6  # 1.1 over TCP, which takes the body at once
 
@@ -93,19 +99,16 @@ def test_messages_on_a_connection_cost_less_than_two_round_trips_each_where_two_
 
 def test_the_last_octets_leave_behind_an_empty_buffer():
     async def main():
-        loop = asyncio.get_running_loop()
-        loop.network.shape = Shape(latency=0.02)
-        async with SmtpServer(ehlo=EHLO) as server:
-            async with session(server) as one:
-                writes = []
-                write = one.connection.write
+        async with distant(EHLO) as (server, one):
+            writes = []
+            write = one.connection.write
 
-                def noting(data):
-                    writes.append((bytes(data[-2:]), len(data), one.connection.transport.get_write_buffer_size()))
-                    write(data)
+            def noting(data):
+                writes.append((bytes(data[-2:]), len(data), one.connection.transport.get_write_buffer_size()))
+                write(data)
 
-                one.connection.write = noting
-                await one.send(letter(MSG * 10_000))
+            one.connection.write = noting
+            await one.send(letter(MSG * 10_000))
         last = next(index for index, (_, length, _) in enumerate(writes) if length == 2)
         assert writes[last] == (b"\r\n", 2, 0)
         assert max(waiting for _, _, waiting in writes[:last]) <= 64 * 1024 + 64
@@ -371,7 +374,7 @@ def test_a_message_refused_at_its_end_may_leave_its_envelope_open():
     virtual(main())
 
 
-@pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])
+@both
 def test_cancelling_a_message_lets_the_one_before_it_hear_its_reply(ehlo):
     async def slowly(c, _):
         await asyncio.sleep(5.0)
@@ -525,7 +528,7 @@ def test_where_it_is_not_wanted_an_envelope_waits_for_the_reply_before_it(greeti
     virtual(main())
 
 
-@pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])
+@both
 def test_every_recipient_gets_its_own_reply_however_replies_are_cut_or_the_connection_is_dead(ehlo):
     """P5: a server that splits, merges and sometimes pads its replies; each refusal names whom it is for."""
 

@@ -1,6 +1,7 @@
 """The supervisor with sessions made of nothing: what it opens, when, and what it runs again."""
 
 import asyncio
+import functools
 
 import pytest
 
@@ -51,6 +52,34 @@ def supervisor(door, **timeouts):
     return Supervisor(door, name="test", timeouts=Timeouts(**timeouts), backoff=Backoff(base=0.01, cap=0.02))
 
 
+def kept(*failures, **timeouts):
+    """The test is ``async def test(door, keeper)``: a supervisor that is open, and closed behind it."""
+
+    def decorate(test):
+        @functools.wraps(test)
+        def wrapped():
+            async def main():
+                door = Door(*failures)
+                keeper = supervisor(door, **timeouts)
+                await keeper.open()
+                try:
+                    await test(door, keeper)
+                finally:
+                    await keeper.aclose()
+
+            run(main())
+
+        del wrapped.__wrapped__  # pytest would take the arguments for fixtures
+        return wrapped
+
+    return decorate
+
+
+async def number(session):
+    """Work that tells what session it runs on."""
+    return session.number
+
+
 def test_lost_work_runs_again_on_the_next_session():
     async def main():
         door = Door()
@@ -76,38 +105,26 @@ def test_lost_work_runs_again_on_the_next_session():
     run(main())
 
 
-def test_an_idle_loss_reconnects_before_anybody_asks():
-    async def main():
-        door = Door()
-        keeper = supervisor(door)
-        await keeper.open()
-        door.sessions[0].lose()
-        await asyncio.sleep(0.01)
-        assert keeper.session is door.sessions[1]
-        await keeper.aclose()
-
-    run(main())
+@kept()
+async def test_an_idle_loss_reconnects_before_anybody_asks(door, keeper):
+    door.sessions[0].lose()
+    await asyncio.sleep(0.01)
+    assert keeper.session is door.sessions[1]
 
 
-def test_an_unknown_outcome_of_work_that_must_not_double_reaches_the_caller():
-    async def main():
-        door = Door()
-        keeper = supervisor(door)
-        await keeper.open()
-        calls = []
+@kept()
+async def test_an_unknown_outcome_of_work_that_must_not_double_reaches_the_caller(door, keeper):
+    calls = []
 
-        async def work(session):
-            calls.append(session.number)
-            session.lose()
-            raise errors.Disconnected("gone", outcome=Outcome.UNKNOWN)
+    async def work(session):
+        calls.append(session.number)
+        session.lose()
+        raise errors.Disconnected("gone", outcome=Outcome.UNKNOWN)
 
-        with pytest.raises(errors.Disconnected) as caught:
-            await keeper.run(work, Effect.NEVER)
-        assert caught.value.outcome is Outcome.UNKNOWN
-        assert calls == [1]
-        await keeper.aclose()
-
-    run(main())
+    with pytest.raises(errors.Disconnected) as caught:
+        await keeper.run(work, Effect.NEVER)
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert calls == [1]
 
 
 def test_the_first_opening_is_tried_twice_at_most():
@@ -161,23 +178,17 @@ def test_a_cancelled_first_opening_leaves_nothing():
     run(main())
 
 
-def test_an_outage_is_waited_out_and_then_told():
-    async def main():
-        door = Door(None, *[errors.ConnectFailed(f"refused {n}") for n in range(1000)])
-        keeper = supervisor(door, recover=0.1)
-        await keeper.open()
-        door.sessions[0].lose()
-        await asyncio.sleep(0)
+@kept(None, *[errors.ConnectFailed(f"refused {n}") for n in range(1000)], recover=0.1)
+async def test_an_outage_is_waited_out_and_then_told(door, keeper):
+    door.sessions[0].lose()
+    await asyncio.sleep(0)
 
-        async def work(session):
-            raise AssertionError("there is no session")
+    async def work(session):
+        raise AssertionError("there is no session")
 
-        with pytest.raises(errors.ConnectFailed, match="refused"):
-            await keeper.run(work, Effect.PURE)
-        assert 3 < door.tries < 1000
-        await keeper.aclose()
-
-    run(main())
+    with pytest.raises(errors.ConnectFailed, match="refused"):
+        await keeper.run(work, Effect.PURE)
+    assert 3 < door.tries < 1000
 
 
 def test_an_outage_that_hangs_is_told_as_a_time_out():
@@ -206,56 +217,32 @@ def test_an_outage_that_hangs_is_told_as_a_time_out():
     run(main())
 
 
-def test_an_outage_that_ends_in_time_is_not_noticed():
-    async def main():
-        door = Door(None, *[errors.ConnectFailed("refused")] * 3, None)
-        keeper = supervisor(door)
-        await keeper.open()
-        door.sessions[0].lose()
-        await asyncio.sleep(0)
+@kept(None, *[errors.ConnectFailed("refused")] * 3, None)
+async def test_an_outage_that_ends_in_time_is_not_noticed(door, keeper):
+    door.sessions[0].lose()
+    await asyncio.sleep(0)
 
-        async def work(session):
-            return session.number
-
-        assert await keeper.run(work, Effect.PURE) == 2
-        await keeper.aclose()
-
-    run(main())
+    assert await keeper.run(number, Effect.PURE) == 2
 
 
-def test_what_only_a_person_can_help_fails_every_waiter_and_is_tried_again_when_asked():
-    async def main():
-        door = Door(None, errors.LoginRequired("revoked"), None)
-        keeper = supervisor(door)
-        await keeper.open()
-        door.sessions[0].lose()
-        await asyncio.sleep(0)
+@kept(None, errors.LoginRequired("revoked"), None)
+async def test_what_only_a_person_can_help_fails_every_waiter_and_is_tried_again_when_asked(door, keeper):
+    door.sessions[0].lose()
+    await asyncio.sleep(0)
 
-        async def work(session):
-            return session.number
-
-        results = await asyncio.gather(*(keeper.run(work, Effect.PURE) for _ in range(3)), return_exceptions=True)
-        assert [type(result) for result in results] == [errors.LoginRequired] * 3
-        assert len({id(result) for result in results}) == 3
-        assert keeper.state is State.FAILED
-        assert await keeper.run(work, Effect.PURE) == 2  # the person consented meanwhile
-        await keeper.aclose()
-
-    run(main())
+    results = await asyncio.gather(*(keeper.run(number, Effect.PURE) for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [errors.LoginRequired] * 3
+    assert len({id(result) for result in results}) == 3
+    assert keeper.state is State.FAILED
+    assert await keeper.run(number, Effect.PURE) == 2  # the person consented meanwhile
 
 
-def test_a_session_that_ends_for_good_is_not_opened_again():
-    async def main():
-        door = Door()
-        keeper = supervisor(door)
-        await keeper.open()
-        door.sessions[0].lose(errors.MailboxChanged("UIDVALIDITY", connection_lost=True))
-        await asyncio.sleep(0.01)
-        assert keeper.state is State.FAILED
-        assert door.tries == 1
-        await keeper.aclose()
-
-    run(main())
+@kept()
+async def test_a_session_that_ends_for_good_is_not_opened_again(door, keeper):
+    door.sessions[0].lose(errors.MailboxChanged("UIDVALIDITY", connection_lost=True))
+    await asyncio.sleep(0.01)
+    assert keeper.state is State.FAILED
+    assert door.tries == 1
 
 
 def test_a_server_that_accepts_and_drops_is_not_hammered():
@@ -276,39 +263,29 @@ def test_a_server_that_accepts_and_drops_is_not_hammered():
     run(main())
 
 
-def test_a_floor_of_the_error_is_waited_before_the_work_runs_again():
-    async def main():
-        keeper = supervisor(Door())
-        await keeper.open()
-        loop = asyncio.get_running_loop()
-        times = []
+@kept()
+async def test_a_floor_of_the_error_is_waited_before_the_work_runs_again(door, keeper):
+    loop = asyncio.get_running_loop()
+    times = []
 
-        async def work(session):
-            times.append(loop.time())
-            if len(times) == 1:
-                raise errors.Unavailable("later", retry_after=0.05)
-            return "done"
+    async def work(session):
+        times.append(loop.time())
+        if len(times) == 1:
+            raise errors.Unavailable("later", retry_after=0.05)
+        return "done"
 
-        assert await keeper.run(work, Effect.PURE) == "done"
-        assert times[1] - times[0] >= 0.049
-        await keeper.aclose()
-
-    run(main())
+    assert await keeper.run(work, Effect.PURE) == "done"
+    assert times[1] - times[0] >= 0.049
 
 
-def test_errors_that_are_not_ours_pass_through():
-    async def main():
-        keeper = supervisor(Door())
-        await keeper.open()
+@kept()
+async def test_errors_that_are_not_ours_pass_through(door, keeper):
 
-        async def work(session):
-            raise ZeroDivisionError
+    async def work(session):
+        raise ZeroDivisionError
 
-        with pytest.raises(ZeroDivisionError):
-            await keeper.run(work, Effect.PURE)
-        await keeper.aclose()
-
-    run(main())
+    with pytest.raises(ZeroDivisionError):
+        await keeper.run(work, Effect.PURE)
 
 
 def test_a_supervisor_that_is_not_open_says_so():
@@ -476,19 +453,10 @@ def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monk
     run(main())
 
 
-def test_two_callers_of_a_supervisor_that_gave_up_both_get_the_next_session():
-    async def main():
-        door = Door(None, errors.LoginRequired("revoked"), None)
-        keeper = supervisor(door)
-        await keeper.open()
-        door.sessions[0].lose()
-        await asyncio.sleep(0.01)
-        assert keeper.state is State.FAILED
+@kept(None, errors.LoginRequired("revoked"), None)
+async def test_two_callers_of_a_supervisor_that_gave_up_both_get_the_next_session(door, keeper):
+    door.sessions[0].lose()
+    await asyncio.sleep(0.01)
+    assert keeper.state is State.FAILED
 
-        async def work(session):
-            return session.number
-
-        assert await asyncio.gather(*(keeper.run(work, Effect.PURE) for _ in range(3))) == [2, 2, 2]
-        await keeper.aclose()
-
-    run(main())
+    assert await asyncio.gather(*(keeper.run(number, Effect.PURE) for _ in range(3))) == [2, 2, 2]

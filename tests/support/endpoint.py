@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from . import ca
 from .canary import CANARIES
 from .jwt import Signer
+from .listener import Listener
 
 REVOKED = (400, {"error": "invalid_grant", "error_description": "Token has been expired or revoked."})
 SCOPE = "https://mail.google.com/"
@@ -83,7 +84,7 @@ class Faults:
     cut: bool = False
 
 
-class TokenEndpoint:
+class TokenEndpoint(Listener):
     """``async with TokenEndpoint(signer) as endpoint``: grants ``refresh_token`` for the accounts added to it.
 
     Args:
@@ -97,6 +98,7 @@ class TokenEndpoint:
     """
 
     def __init__(self, signer: Signer | None = None, *, tls: bool = True) -> None:
+        super().__init__()
         self.signer = signer or Signer()
         self.tls = tls
         self.requests: list[Request] = []
@@ -106,29 +108,11 @@ class TokenEndpoint:
         self.connections = 0
         self._grants: dict[str, Grant] = {}
         self._forger = Signer()
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         CANARIES.add("an access token", self.signer.prefix)
         CANARIES.add("a forged access token", self._forger.prefix)
 
-    async def __aenter__(self) -> TokenEndpoint:
-        context = ca.server_context() if self.tls else None
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=context)
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+    def _context(self) -> ssl.SSLContext | None:
+        return ca.server_context() if self.tls else None
 
     @property
     def uri(self) -> str:
@@ -172,9 +156,7 @@ class TokenEndpoint:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), name="token endpoint connection")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(self._serve(reader, writer), "token endpoint connection")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

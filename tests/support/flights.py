@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from types import TracebackType
+
+from .listener import Listener
 
 
-class Flights:
+class Flights(Listener):
     """``async with Flights(port, delay=0.02) as flights``: forwards to ``port`` on the loopback, ``delay`` seconds each way.
 
     A flight is what a client says between two things that it heard: the client had to wait a round trip for each. Opening
@@ -19,31 +20,14 @@ class Flights:
     """
 
     def __init__(self, port: int, delay: float = 0.02) -> None:
+        super().__init__()
         self._target = port
         self._delay = delay
-        self.port = 0
         self.connections: list[int] = []
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Flights:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections.append(1)
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, len(self.connections) - 1), name="flights")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(self._serve(reader, writer, len(self.connections) - 1), "flights")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         await asyncio.sleep(self._delay)  # of the SYN; its answer's is in the first reply

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import re
 import socket
+import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal
 
 from . import ca
+from .listener import Listener
 
 Direction = Literal["up", "down"]
 
@@ -45,7 +46,7 @@ class Weather:
     hold_down: bool = False
 
 
-class Proxy:
+class Proxy(Listener):
     """``async with Proxy(port) as proxy``: connections to ``proxy.port`` are carried to ``port``.
 
     Args:
@@ -62,6 +63,7 @@ class Proxy:
     """
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", terminate: bool = False, weather: Weather | None = None) -> None:
+        super().__init__()
         self.weather = weather or Weather()
         self.accepted = 0
         self.refuse = 0
@@ -72,26 +74,13 @@ class Proxy:
         self._terminate = terminate
         self._cuts: list[tuple[Direction, int, bool]] = []
         self._links: set[Link] = set()
-        self._server: asyncio.Server | None = None
 
-    async def __aenter__(self) -> Proxy:
-        context = ca.server_context() if self._terminate else None
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
-        return self
+    def _context(self) -> ssl.SSLContext | None:
+        return ca.server_context() if self._terminate else None
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._server is not None
-        self._server.close()
-        links = list(self._links)
+    def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        del tasks
         self.kill()
-        await asyncio.gather(*(link.task for link in links), return_exceptions=True)
-        await self._server.wait_closed()
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
 
     @property
     def open(self) -> int:
@@ -130,7 +119,7 @@ class Proxy:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         if self.refuse > 0:
             self.refuse -= 1
@@ -140,7 +129,7 @@ class Proxy:
         self._links.add(link)
         for cut in self._cuts:
             link.arm(cut)
-        link.task = asyncio.get_running_loop().create_task(link.run(), name="proxy connection")
+        link.task = self._own(link.run(), "proxy connection")
         link.task.add_done_callback(lambda _: self._links.discard(link))
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

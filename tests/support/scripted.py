@@ -10,6 +10,7 @@ import base64
 import contextlib
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 from aiogmail.settings import Endpoint, Settings, Timeouts
 
 from . import ca
+from .listener import Listener
 
 GREETING = b"* OK Gimap ready for requests from 127.0.0.1 u21mb183888216edq\r\n"
 BEFORE_AUTH = "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1 XYZZY SASL-IR AUTH=XOAUTH2 AUTH=PLAIN AUTH=OAUTHBEARER"
@@ -145,7 +147,7 @@ Handler = Callable[[Any, Command], Awaitable[None]]  # (Connection, Command)
 Session = Callable[[Connection], Awaitable[None]]
 
 
-class ScriptedServer:
+class ScriptedServer(Listener):
     """``async with ScriptedServer(session) as server``: ``await session(connection)`` for every client.
 
     An exception of a session (other than the client's going away) is raised where the server's context ends: a wrong script
@@ -161,14 +163,15 @@ class ScriptedServer:
         lines: every line of every client, in order of arrival.
     """
 
+    limit = 2**24
+
     def __init__(self, session: Session | None = None, *, tls: bool = False, names: tuple[str, ...] = ()) -> None:
+        super().__init__()
         self.tls = tls
         self.connections: list[Connection] = []
         self.lines: list[bytes] = []
         self._session = session
         self._names = names
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[Exception] = []
 
     async def session(self, connection: Connection) -> None:
@@ -176,29 +179,16 @@ class ScriptedServer:
         assert self._session is not None
         await self._session(connection)
 
-    async def __aenter__(self) -> Any:
-        context = ca.server_context(*self._names) if self.tls else None
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=context, limit=2**24)
-        return self
+    def _context(self) -> ssl.SSLContext | None:
+        return ca.server_context(*self._names) if self.tls else None
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        await super().__aexit__(kind, error, trace)
         if self._errors and error is None:
             raise ExceptionGroup("the script failed", self._errors)
         for failure in self._errors:
             assert error is not None
             error.add_note(f"and the script failed: {failure!r}")
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
 
     @property
     def open(self) -> int:
@@ -214,9 +204,7 @@ class ScriptedServer:
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(self, reader, writer, len(self.connections))
         self.connections.append(connection)
-        task = asyncio.get_running_loop().create_task(self._serve(connection), name=f"scripted connection {connection.number}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(self._serve(connection), f"scripted connection {connection.number}")
 
     async def _serve(self, connection: Connection) -> None:
         try:
