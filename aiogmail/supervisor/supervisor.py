@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
@@ -98,7 +99,7 @@ class Supervisor(Generic[S]):
         self._doubted = False
         self._drift: Drift | None = None
         self._error: GmailError | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._superseded: S | None = None
         self._superseded_id = 0
@@ -137,15 +138,36 @@ class Supervisor(Generic[S]):
         Cancelled, it leaves nothing open.
         """
         self._move(Happening.OPEN)
+        first = asyncio.create_task(self._first_session(), name=f"aiogmail supervisor of {self._name}: first")
+        self._task = first  # who closes it meanwhile ends it
         try:
-            session = await self._first_session()
-        except BaseException as error:
-            self._error = error if isinstance(error, GmailError) else StateError(f"{self._name}: its opening was cancelled")
-            if self._state is State.CONNECTING:
-                self._move(Happening.GAVE_UP)
+            await asyncio.wait([first])
+        except asyncio.CancelledError:
+            first.cancel()
+            await asyncio.wait([first])
+            _drop(first)
+            self._not_opened(StateError(f"{self._name}: its opening was cancelled"))
             raise
+        if first.cancelled():
+            raise self._closed_early()
+        try:
+            session = first.result()
+        except BaseException as error:
+            self._not_opened(error if isinstance(error, GmailError) else StateError(f"{self._name}: its opening failed"))
+            raise
+        finally:
+            del first  # else an error of its would live until a garbage collection
         self._connected(session)
         self._start()
+
+    def _not_opened(self, error: GmailError) -> None:
+        self._error = error
+        if self._state is State.CONNECTING:
+            self._task = None
+            self._move(Happening.GAVE_UP)
+
+    def _closed_early(self) -> StateError:
+        return StateError(f"{self._name} was closed while it was being opened")
 
     async def _first_session(self) -> S:
         try:
@@ -208,10 +230,13 @@ class Supervisor(Generic[S]):
         return result
 
     async def _sleep_while_running(self, seconds: float) -> None:
-        """Work that waits to be run again counts as running: closing within a timeout lets it end."""
+        """Work that waits to be run again counts as running: closing within a timeout lets it end, and closing without one ends it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
         self._running[0] += 1
         try:
-            await asyncio.sleep(seconds)
+            while self._state not in (State.CLOSING, State.CLOSED) and (left := until - loop.time()) > 0:
+                await self._wait_for_change(left)
         finally:
             self._running[0] -= 1
             self._notify()
@@ -257,6 +282,16 @@ class Supervisor(Generic[S]):
         self._task = asyncio.create_task(self._supervise(), name=f"aiogmail supervisor of {self._name}")
 
     async def _supervise(self) -> None:
+        try:
+            await self._keep()
+        except Exception as error:
+            if self._state in (State.CLOSING, State.CLOSED):
+                raise
+            where = "".join(traceback.format_tb(error.__traceback__))  # lines only: neither values nor the error's own words
+            log.error("%s: the supervisor broke: %s\n%s", self._name, type(error).__name__, where)  # noqa: TRY400  see above
+            self._broke(GmailError(f"{self._name}: the supervisor broke: {type(error).__name__}"))
+
+    async def _keep(self) -> None:
         while self._state is not State.FAILED:
             session = self._session
             if session is None:
@@ -334,10 +369,20 @@ class Supervisor(Generic[S]):
         self._tell(events.Failed, str(reason))
         self._notify()
 
+    def _broke(self, reason: GmailError) -> None:
+        """What nobody foresaw must reach who waits for a session, not the void."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.abort()
+        self._error = reason
+        self._move(Happening.BROKE)
+        self._tell(events.Failed, str(reason))
+        self._notify()
+
     def _connected(self, session: S) -> None:
         if self._state not in (State.CONNECTING, State.ROTATING):
             session.abort()
-            raise StateError(f"{self._name} was closed while it was being opened")
+            raise self._closed_early()
         loop = asyncio.get_running_loop()
         rotated = self._state is State.ROTATING
         self._session = session
