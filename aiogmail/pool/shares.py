@@ -72,6 +72,7 @@ class Pool:
         self._leases: set[Lease] = set()
         self._waiting: list[_Turn] = []
         self._closed = False
+        self._over: asyncio.Future[None] | None = None
 
     @property
     def connections(self) -> int:
@@ -126,12 +127,23 @@ class Pool:
             self._given_back(connection)
         return await self.run(work, effect)  # it was closed with its mailbox
 
+    async def pause(self, seconds: float) -> None:
+        """See :meth:`aiogmail.ports.Runner.pause`."""
+        if not self._closed:
+            if self._over is None:
+                self._over = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._over], timeout=max(0.0, seconds))
+        if self._closed:
+            raise StateError("the account is closed")
+
     async def aclose(self, timeout: float | None = None) -> None:
         """Close every connection; work that needs no mailbox gets ``timeout`` seconds to end, none by default.
 
         Cancelled, it drops them.
         """
         self._closed = True
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
         self._refuse_waiting()
         connections, self._connections = self._connections, []
         await asyncio.gather(*(connection.supervisor.aclose(timeout) for connection in connections))

@@ -53,6 +53,10 @@ class _Between:
 
         return await self._keeper.run(patient, effect)
 
+    async def pause(self, seconds: float) -> None:
+        """See :meth:`aiogmail.ports.Runner.pause`."""
+        await self._keeper.pause(seconds)
+
 
 class Maildrop:
     """An account's mail as POP3 shows it: an async context manager, made by :meth:`aiogmail.Gmail.pop3`.

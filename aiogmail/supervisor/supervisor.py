@@ -7,11 +7,12 @@ and the work's declared effect allow it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from aiogmail.clock import Clock, SystemClock
@@ -214,32 +215,43 @@ class Supervisor(Generic[S]):
             else:
                 replays += 1
             if decision.delay:
-                await self._sleep_while_running(decision.delay)
+                with self.busy():
+                    await self.pause(decision.delay)
 
     async def _run_on(self, session: S, work: Callable[[S], Awaitable[T]]) -> T:
-        self._running[id(session)] += 1
-        try:
+        with self._counted(id(session)):
             result = await work(session)
-        finally:
-            self._running[id(session)] -= 1
-            if not self._running[id(session)]:
-                del self._running[id(session)]
-            self._notify()
         if session is self._session:
             self._useful = True
         return result
 
-    async def _sleep_while_running(self, seconds: float) -> None:
-        """Work that waits to be run again counts as running: closing within a timeout lets it end, and closing without one ends it."""
+    async def pause(self, seconds: float) -> None:
+        """See :meth:`aiogmail.ports.Runner.pause`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        self._running[0] += 1
+        while (left := until - loop.time()) > 0:
+            self._check_open()
+            await self._wait_for_change(left)
+        self._check_open()
+
+    def busy(self) -> contextlib.AbstractContextManager[None]:
+        """See :meth:`aiogmail.ports.Keeper.busy`."""
+        return self._counted(0)
+
+    @contextlib.contextmanager
+    def _counted(self, where: int) -> Iterator[None]:
+        self._running[where] += 1
         try:
-            while self._state not in (State.CLOSING, State.CLOSED) and (left := until - loop.time()) > 0:
-                await self._wait_for_change(left)
+            yield
         finally:
-            self._running[0] -= 1
+            self._running[where] -= 1
+            if not self._running[where]:
+                del self._running[where]
             self._notify()
+
+    def _check_open(self) -> None:
+        if self._state in (State.NEW, State.CLOSING, State.CLOSED):
+            raise StateError(f"{self._name} is not open" if self._state is State.NEW else f"{self._name} is closed")
 
     async def aclose(self, timeout: float | None = None) -> None:
         """End it: give running work ``timeout`` seconds (none by default), then close the session.
@@ -503,11 +515,9 @@ class Supervisor(Generic[S]):
             self._move(Happening.OPEN)
             self._move(Happening.REFUSED)
             self._start()
-        self._running[0] += 1
-        try:
+        with self.busy():
             while True:
-                if self._state in (State.NEW, State.CLOSING, State.CLOSED):
-                    raise StateError(f"{self._name} is not open" if self._state is State.NEW else f"{self._name} is closed")
+                self._check_open()
                 if self._state is State.FAILED:
                     assert self._error is not None
                     raise self._error.replica()
@@ -517,8 +527,6 @@ class Supervisor(Generic[S]):
                 await self._wait_for_change(deadline - loop.time())
                 if loop.time() >= deadline and self.session is None:
                     raise self._outage()
-        finally:
-            self._running[0] -= 1
 
     def _outage(self) -> GmailError:
         waited = self._timeouts.recover
