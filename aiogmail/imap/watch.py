@@ -288,7 +288,9 @@ class Watch(AsyncIterator[Event]):
             await asyncio.wait([idle.future], timeout=max(0.0, self._last_look + _PACE - loop.time()))
             others = idle.future.done()
             queue.interrupt(idle)
-            await idle.future
+            await asyncio.wait([idle.future])
+            if not idle.future.cancelled():  # else it never left: commands are spaced, or it waited for its turn
+                idle.future.result()
         except asyncio.CancelledError:
             queue.cancel(idle)
             raise

@@ -300,6 +300,33 @@ class TestIterator:
 
         watching(test)
 
+    def test_it_goes_on_where_idle_had_to_wait_for_its_turn(self):
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch(poll=1) as watch:
+                event = asyncio.ensure_future(take(watch, 1))
+                await asyncio.sleep(0.5)
+                gmail._pace.gap = 4.0  # as after [THROTTLED]
+                gmail._pace.sent(asyncio.get_running_loop().time())
+                account.drop_sessions()
+                await asyncio.sleep(60)
+                account.deliver(letter("new"))
+                assert told(await event) == [("arrived", 4)]
+
+        watching(test)
+
+    def test_closed_while_idle_waits_for_its_turn_it_ends(self):
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch() as watch:
+                gmail._pace.gap = 4.0
+                gmail._pace.sent(asyncio.get_running_loop().time())
+                event = asyncio.ensure_future(anext(watch))
+                await asyncio.sleep(1)
+                await watch.aclose()
+                with pytest.raises(StopAsyncIteration):
+                    await event
+
+        watching(test)
+
     def test_closed_it_cannot_be_begun(self):
         async def test(server, account, gmail, inbox):
             watch = inbox.watch()
