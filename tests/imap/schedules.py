@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 
 from aiogmail import Arrived, Changed, Cursor, Gmail, GmailError, Gone, MailboxReset, TokenProvider
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, VirtualLoop
 
 ADDRESS = "me@gmail.com"
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "$Forwarded"]
@@ -84,6 +84,8 @@ class Schedule:
         self.crash = asyncio.Event()
         self.told = 0
         self.restarts = 0
+        self.hurry = False
+        self.own: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
         random.seed(self.seed)
@@ -95,6 +97,7 @@ class Schedule:
         behaviour = Behaviour(token_lifetime=chance.choice([600, 3600, 7200]), idle_delay=chance.choice([0.0, 0.0, 2.0, 30.0]))
         async with GmailEmulator(seed=self.seed, behaviour=behaviour) as server:
             self.server = server
+            server.faults.shape = chance.choice([Shape(), Shape(), Shape(latency=0.02, jitter=0.02)])
             self.account = account = server.add_account(ADDRESS)
             self.box = account.all_mail if self.whole else account.inbox
             self.number = 0
@@ -119,9 +122,15 @@ class Schedule:
                 if consumer.done():
                     break
             server.faults.clear()
+            self.account.configure(throttled=False)
             await self._settle(consumer)
+            if not consumer.done():
+                await self._at_once(behaviour.idle_delay)
             if consumer.done():
                 consumer.result()
+            for task in self.own:
+                task.cancel()
+                await asyncio.wait([task])
             consumer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await consumer
@@ -143,6 +152,17 @@ class Schedule:
             right = right + 1 if not self._wrong() and told == self.told else 0
             if right == 2 or consumer.done():
                 return
+
+    async def _at_once(self, idle_delay: float) -> None:
+        """Nothing is wrong any more: what comes is told within seconds, whatever the watch is at when it comes."""
+        self.hurry = True
+        await asyncio.sleep(100)  # for a consumer that takes its time
+        for _ in range(self.chance.randrange(4)):
+            self._arrive()
+            self.chance.choice([self._own, lambda: None])()
+            await asyncio.sleep(self.chance.choice([0, 0.01, 0.02, 0.05, 0.3, 1]))
+        await asyncio.sleep(idle_delay + 5)
+        assert not (wrong := self._wrong()), f"not told at once: {wrong}"
 
     # -- the consumer ------------------------------------------------------------------------------------------------------
 
@@ -179,6 +199,7 @@ class Schedule:
                 await stack.enter_async_context(watch)
             except GmailError as error:
                 raise NotOpened from error
+            self.watch = watch
             memory.uidvalidity = memory.uidvalidity or watch.cursor.uidvalidity
             if cursor is None:
                 memory.messages, memory.uidvalidity, memory.modseqs = there, watch.cursor.uidvalidity, messages
@@ -193,10 +214,28 @@ class Schedule:
                 memory.cursor = event.cursor.to_json()
                 if self.chance.random() < 0.6:
                     self.memory = memory.copy()
-                if self.chance.random() < 0.1:
+                if self.chance.random() < 0.1 and not self.hurry:
                     await asyncio.sleep(self.chance.choice([0, 1, 100]))
 
     # -- what happens ------------------------------------------------------------------------------------------------------
+
+    def _arrive(self) -> None:
+        """In the INBOX, and so in the whole account."""
+        self.number += 1
+        self.account.deliver(f"Subject: {self.number}\r\nMessage-ID: <{self.number}@x.example>\r\n\r\nx\r\n", {"\\Inbox"})
+
+    def _own(self) -> None:
+        """Another command of the same client, on the mailbox that is watched."""
+        mailbox = self.watch.mailbox
+
+        async def command() -> None:
+            with contextlib.suppress(GmailError):
+                await self.chance.choice([mailbox.noop, lambda: mailbox.search("SEEN")])()
+
+        self.own.append(asyncio.create_task(command()))
+
+    def _throttle(self) -> None:
+        self.account.configure(throttled=not self.account.behaviour.throttled)
 
     def _deliver(self) -> None:
         self.number += 1
@@ -206,7 +245,8 @@ class Schedule:
     def _act(self) -> None:
         acts = [self._deliver, self._many, self._flags, self._flags, self._labels, self._labels, self._expunge, self._expunge]
         acts += [self._remove, self._trash, self._cut, self._cut, self._fault, self._fault, self._restart, self._renumber]
-        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.3])[0]
+        acts += [self._own, self._throttle]
+        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.5, 1, 0.5])[0]
         self.log.append(act.__name__)
         act()
 
@@ -215,7 +255,7 @@ class Schedule:
         return self.chance.choice(messages) if messages else None
 
     def _many(self) -> None:
-        for _ in range(self.chance.choice([3, 30])):
+        for _ in range(self.chance.choice([3, 30, 30, 300])):
             self.chance.choice([self._deliver, self._flags])()
 
     def _flags(self) -> None:
