@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from aiogmail.errors import Disconnected, GmailError, MailboxChanged, StateError
+from aiogmail.errors import Disconnected, GmailError, MailboxChanged, StateError, TooManyConnections
 from aiogmail.imap.selection import GaveWay, Selection
 from aiogmail.imap.session import ImapSession
 from aiogmail.ports import Effect, Outcome
@@ -123,6 +123,9 @@ class Lease:
                     return await connection.supervisor.run(on_selection, effect)
                 except GaveWay:
                     patience = _SLICE
+                except TooManyConnections:
+                    if self.closed or not await self._pool.spared(connection):
+                        raise
                 except StateError:
                     if self.closed or self._pool.has(connection):
                         raise  # else it was not opened, for somebody else

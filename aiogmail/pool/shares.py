@@ -50,7 +50,7 @@ class Pool:
 
     Args:
         connect: opens a session with nothing selected.
-        supervise: makes the supervisor of one connection from what opens its sessions.
+        supervise: makes the supervisor of one connection from what opens its sessions, and what says after which errors it does so again.
         most: connections at the same time, at most.
         timeouts: ``recover`` bounds how long work waits for its turn.
     """
@@ -58,7 +58,7 @@ class Pool:
     def __init__(
         self,
         connect: Callable[[], Awaitable[ImapSession]],
-        supervise: Callable[[Callable[[], Awaitable[ImapSession]]], Supervisor[ImapSession]],
+        supervise: Callable[[Callable[[], Awaitable[ImapSession]], Callable[[GmailError], bool]], Supervisor[ImapSession]],
         *,
         most: int,
         timeouts: Timeouts,
@@ -122,6 +122,9 @@ class Pool:
         except StateError:
             if self._closed or connection in self._connections:
                 raise
+        except TooManyConnections:
+            if not await self.spared(connection):
+                raise
         finally:
             connection.guests -= 1
             self._given_back(connection)
@@ -153,6 +156,15 @@ class Pool:
     def has(self, connection: Connection) -> bool:
         """Whether it is one of the pool's still."""
         return self._closed or connection in self._connections
+
+    async def spared(self, connection: Connection) -> bool:
+        """Whether it is given up, because the account has no room for it, and others serve from now on."""
+        if self.has(connection):
+            if not connection.has_failed() or not self._is_spare(connection):
+                return False
+            self._make_do()
+            await self._discard(connection)
+        return not self._closed
 
     def join(self, lease: Lease) -> None:
         """A mailbox is being opened."""
@@ -313,8 +325,8 @@ class Pool:
 
     def _make(self, lease: Lease | None) -> Connection:
         """Another connection, which is to be opened by who asked for it."""
-        connection = Connection(self._connect, lease)
-        connection.supervisor = self._supervise(connection.open)
+        connection = Connection(self._connect, lease, self._is_spare)
+        connection.supervisor = self._supervise(connection.open, connection.reopens)
         if lease is not None:
             connection.supervisor.what = lease.name
             connection.users += 1
@@ -328,8 +340,7 @@ class Pool:
         except GmailError as error:
             if isinstance(error, TooManyConnections):
                 if len(self._connections) > 1:
-                    # The account's other programs have the rest: these are enough, also for those who wait.
-                    self._fewer_until = asyncio.get_running_loop().time() + _FEWER_FOR
+                    self._make_do()
             elif connection.owner is not None and connection.owner.opened and may_reopen(error):
                 return  # an outage, which is waited out where a mailbox is open already
             await self._discard(connection)
@@ -340,6 +351,13 @@ class Pool:
         if self._closed:
             await self._discard(connection)
             raise StateError("the account is closed")
+
+    def _make_do(self) -> None:
+        """The account's other programs have the rest: the other connections are enough, also for those who wait."""
+        self._fewer_until = asyncio.get_running_loop().time() + _FEWER_FOR
+
+    def _is_spare(self, connection: Connection) -> bool:
+        return any(not one.is_down() for one in self._connections if one is not connection)
 
     async def _discard(self, connection: Connection) -> None:
         if connection in self._connections:
