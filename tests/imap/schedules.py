@@ -161,7 +161,8 @@ class Schedule:
             self._arrive()
             self.chance.choice([self._own, lambda: None])()
             await asyncio.sleep(self.chance.choice([0, 0.01, 0.02, 0.05, 0.3, 1]))
-        await asyncio.sleep(idle_delay + 5)
+        slowly = "_throttle" in self.log  # who was asked for less haste is in less haste for a while
+        await asyncio.sleep(idle_delay + (300 if slowly else 5))
         assert not (wrong := self._wrong()), f"not told at once: {wrong}"
 
     # -- the consumer ------------------------------------------------------------------------------------------------------
