@@ -77,6 +77,7 @@ class Watch(AsyncIterator[Event]):
         self._look = Look()
         self._session: ImapSession | None = None
         self._idle: Pending[None] | None = None
+        self._scope: asyncio.Timeout | None = None
         self._sent = 0
         self._next_look = 0.0
         self._last_look = 0.0
@@ -129,8 +130,12 @@ class Watch(AsyncIterator[Event]):
         """End it: it gives no more events. The mailbox stays open, unless the watch opened it."""
         self._closed = True
         self._plan = self._first = None
+        # A task that waits for an event hears that there will be none, whatever it is that it waits for.
         if self._idle is not None and self._session is not None:
-            self._session.protocol.queue.interrupt(self._idle)  # a task that waits for an event hears that there will be none
+            self._session.protocol.queue.interrupt(self._idle)
+        elif self._scope is not None:
+            self._scope.reschedule(0.0)
+            self._scope = None
         owned, self._owned = self._owned, None
         if owned is not None:
             await owned.aclose()
@@ -170,9 +175,20 @@ class Watch(AsyncIterator[Event]):
     # -- one step ----------------------------------------------------------------------------------------------------------
 
     async def _advance(self) -> None:
-        """One step, on whatever session there is."""
+        """One step, on whatever session there is; given up when it is closed meanwhile."""
         if self._closed:
             raise StateError("watch: closed")
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                await self._recovered()
+        except TimeoutError:
+            if not self._closed:
+                raise
+        finally:
+            self._scope = None
+
+    async def _recovered(self) -> None:
+        """One step; what goes wrong in it is no news while the next may succeed."""
         try:
             await self._open()
             await self._mailbox.runner.run(self._step, Effect.PURE)
