@@ -319,6 +319,8 @@ class Supervisor(Generic[S]):
 
     async def _doze(self, session: S) -> None:
         """Until the session is lost, its successor is due, somebody doubts it, or it is time to look at the clock."""
+        if self._doubted:
+            return  # since it was last looked at: while a successor was opened
         loop = asyncio.get_running_loop()
         until = self._due_at - self._clock.now()
         if self._state is State.EXPIRING:

@@ -83,7 +83,9 @@ class Work:
                     self.arrived.add(event.uid)
 
 
-@pytest.mark.parametrize("cuts", [pytest.param(10, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "cuts", [pytest.param(10, marks=pytest.mark.slow), pytest.param(100, marks=[pytest.mark.nightly, pytest.mark.timeout(300)])]
+)
 def test_mixed_work_that_is_cut_at_random_leaves_the_mailbox_as_intended(dovecot, address, monkeypatch, cuts):
     # What a dead connection had sent is done at once here; a minute need not be waited.
     monkeypatch.setattr("aiogmail.imap.changes.transfer._SETTLE", 1.0)

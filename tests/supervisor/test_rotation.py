@@ -278,6 +278,19 @@ def test_a_session_is_asked_before_it_is_trusted_after_a_suspend():
     assert supervising(test) == ["connected", "lost", "connected"]
 
 
+def test_a_session_that_is_doubted_while_its_successor_is_refused_is_asked_at_once():
+    async def test(keeper, door, clock, told):
+        while keeper.state is not State.ROTATING:
+            await asyncio.sleep(0.1)
+        clock.slept += 600
+        began = asyncio.get_running_loop().time()
+        assert await keeper.run(number_of, Effect.PURE) == 1
+        assert asyncio.get_running_loop().time() - began <= 1.0, "it does not wait for the next try at a successor"
+        assert door.sessions[0].probes == 1
+
+    supervising(test, None, errors.TokenEndpointError("none yet", retry_after=30.0))
+
+
 def test_a_session_nobody_uses_is_asked_too_after_a_suspend():
     async def test(keeper, door, clock, told):
         door.sessions[0].silent = True
