@@ -364,7 +364,7 @@ def test_closing_does_not_wait_longer_than_its_timeout():
 
 
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
-    monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
+    monkeypatch.setattr("aiogmail.supervisor.keeping._SECOND_TRY_WITHIN", 10.0)
 
     async def main():
         door = Door(errors.ConnectFailed("refused"))
