@@ -277,11 +277,19 @@ class Pool:
         if turn.granted.done():
             return turn.granted.result()
         self._forgo(turn)
+        if (outage := self._outage()) is not None:
+            raise outage
         raise TimedOut(
             f"{lease.name}: none of {len(self._connections)} connections was free within {self._timeouts.recover:g} s; "
             "raise Limits.connections",
             connection_lost=False,
         )
+
+    def _outage(self) -> GmailError | None:
+        """Why there is no connection at all, where there is none."""
+        if any(not one.is_down() for one in self._connections):
+            return None
+        return next((error.replica() for one in self._connections if (error := one.supervisor.error) is not None), None)
 
     def _forgo(self, turn: _Turn) -> None:
         """Who waited went away."""

@@ -119,6 +119,11 @@ class Keeping(Generic[S]):
         """The session that is open now and can be relied on, if one is."""
         return self._session if self._state in OPEN_STATES and not self._doubted else None
 
+    @property
+    def error(self) -> GmailError | None:
+        """Why there is no session, while there is none."""
+        return self._error
+
     async def open(self) -> None:
         """Open the first session: at most two tries, and one where another cannot help.
 

@@ -143,8 +143,10 @@ class Opening(Generic[S]):
             before, after = expiry_of(old), expiry_of(session)
             if not old.closed.done() and before is not None and after is not None and after < before + _SAME:
                 raise TokenEndpointError(f"{self._account}: there is no fresher token yet", retry_after=_FRESHER_WITHIN)
-        except BaseException:
+        except BaseException as error:
             session.abort()
+            if (unforeseen := _unforeseen(error, self._account)) is not None:
+                raise unforeseen from error
             raise
         return session
 

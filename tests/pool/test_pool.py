@@ -778,6 +778,20 @@ def test_a_lost_connection_that_finds_no_room_any_more_leaves_its_mailbox_to_the
     pooled(test)
 
 
+def test_who_waits_for_a_turn_in_an_outage_hears_of_the_outage():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        server.faults.add(Fault("close", "CONNECT", times=None))
+        account.drop_sessions()
+        found = await asyncio.gather(*(box.search() for box in boxes.values()), return_exceptions=True)
+        assert [type(error) for error in found] == [Disconnected, Disconnected]
+        server.faults.clear()
+        await asyncio.sleep(100)
+        assert len(await boxes["Label0"].search()) == 12
+
+    pooled(test, connections=1)
+
+
 def test_the_only_connection_waits_for_room():
     async def test(server, account, gmail):
         boxes = await enter(gmail, NAMES[:1])

@@ -214,6 +214,27 @@ def test_a_successor_that_does_not_answer_is_not_trusted():
     assert supervising(test) == ["connected", "expiring", "retrying", "rotated"]
 
 
+def test_a_successor_whose_probe_fails_in_an_unforeseen_way_is_not_trusted_and_the_old_session_serves():
+    async def test(keeper, door, clock, told):
+        async def broken(seconds):
+            raise ValueError("what is this")
+
+        opens = door.__call__
+
+        async def opened():
+            session = await opens()
+            session.probe = broken
+            return session
+
+        keeper._opening._open_session = opened
+        while "retrying" not in [event.kind for event in told]:
+            await asyncio.sleep(1)
+        assert await keeper.run(number_of, Effect.PURE) == 1
+        assert keeper.state is State.EXPIRING
+
+    supervising(test)
+
+
 def test_a_successor_with_the_same_token_is_of_no_use():
     async def test(keeper, door, clock, told):
         await asyncio.sleep(3590)
