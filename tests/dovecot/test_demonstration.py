@@ -116,7 +116,10 @@ def test_mixed_work_that_is_cut_at_random_leaves_the_mailbox_as_intended(dovecot
                     while not cutter.done():
                         await work.one()
                     await cutter
-                    await asyncio.sleep(1.0)
+                    appended = {uid for uid in work.here if uid > count}
+                    async with asyncio.timeout(70):  # a watch whose sessions did not live for seconds is backing off, by a minute at most
+                        while not watcher.arrived >= appended:
+                            await asyncio.sleep(0.1)
                     for task in tasks:
                         assert not task.done(), task.exception()
                         task.cancel()
