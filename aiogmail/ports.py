@@ -73,7 +73,7 @@ class Runner(Protocol[S_co]):
         ...
 
     async def pause(self, seconds: float) -> None:
-        """Wait between two runs. Closing ends it, and it raises what a run would: nobody waits for what cannot come."""
+        """Wait between two runs, a turn of the loop at least. Closing ends it, and it raises what a run would: nobody waits for what cannot come."""
         ...
 
 

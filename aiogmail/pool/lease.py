@@ -87,10 +87,10 @@ class Lease:
 
     async def pause(self, seconds: float) -> None:
         """See :meth:`aiogmail.ports.Runner.pause`."""
-        if not self.closed and seconds > 0:
+        if not self.closed:
             if self._over is None:
                 self._over = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._over], timeout=seconds)
+            await asyncio.wait([self._over], timeout=max(0.0, seconds))
         if self.closed:
             raise self.is_closed()
 

@@ -86,6 +86,7 @@ class Supervisor(Keeping[S]):
         """See :meth:`aiogmail.ports.Runner.pause`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
+        await asyncio.sleep(0)  # also where it is for no time at all, what just failed comes to its end
         while (left := until - loop.time()) > 0:
             self._check_open()
             await self._wait_for_change(left)
