@@ -125,6 +125,7 @@ class Schedule:
             server.faults.clear()
             server.faults.shape = self.shape
             self.account.configure(throttled=False)
+            self.hurry = True
             await self._settle(consumer)
             if not consumer.done() and self.seed % 4 < 2:
                 await self._at_once(behaviour.idle_delay)
@@ -162,8 +163,6 @@ class Schedule:
 
     async def _at_once(self, idle_delay: float) -> None:
         """Nothing is wrong any more: what comes is told within seconds, whatever the watch is at when it comes."""
-        self.hurry = True
-        await asyncio.sleep(100)  # for a consumer that takes its time
         slowly = "_throttle" in self.log  # who was asked for less haste is in less haste for a while
         for _ in range(2):
             self._arrive({"Work"})  # elsewhere, if it is INBOX that is watched: a look finds that something changed, and nothing to tell
