@@ -82,6 +82,7 @@ class Watch(AsyncIterator[Event]):
         self._next_look = 0.0
         self._last_look = 0.0
         self._well = float("-inf")
+        self._opened_at = 0.0
         self._consuming = False
         self._closed = False
 
@@ -191,6 +192,7 @@ class Watch(AsyncIterator[Event]):
         """One step; what goes wrong in it is no news while the next may succeed."""
         try:
             await self._open()
+            self._well = max(self._well, self._opened_at)
             await self._mailbox.runner.run(self._step, Effect.PURE)
         except MailboxChanged:
             await self._follow()
@@ -208,6 +210,8 @@ class Watch(AsyncIterator[Event]):
         if self._unopened:
             await self._mailbox.__aenter__()
             self._unopened = False
+        if not self._opened_at:
+            self._opened_at = asyncio.get_running_loop().time()
 
     async def _follow(self) -> None:
         """UIDVALIDITY is another: every call on the mailbox fails from now on, as its UIDs are void; the watch opens it anew for itself."""

@@ -339,6 +339,18 @@ class TestIterator:
 
         watching(test, connections=1 if situation == "turn" else 5)
 
+    def test_begun_anew_it_outlives_losses_in_a_row_as_it_does_later(self):
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch() as watch:
+                saved = watch.cursor
+            account.deliver(letter("new"))
+            server.faults.add(Fault("close", "STATUS", times=6))
+            async with inbox.watch(saved) as watch:
+                assert told(await take(watch, 1, within=290.0)) == [("arrived", 4)]
+            assert not server.faults.waiting
+
+        watching(test)
+
     def test_it_goes_on_where_idle_had_to_wait_for_its_turn(self):
         async def test(server, account, gmail, inbox):
             async with inbox.watch(poll=1) as watch:
