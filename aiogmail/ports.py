@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -71,6 +72,10 @@ class Runner(Protocol[S_co]):
         """Await ``work(session)``; replay it by ``effect`` when the session is lost on the way."""
         ...
 
+    async def pause(self, seconds: float) -> None:
+        """Wait between two runs, a turn of the loop at least. Closing ends it, and it raises what a run would: nobody waits for what cannot come."""
+        ...
+
 
 class Keeper(Runner[S_co], Protocol[S_co]):
     """A runner that is opened and closed: what keeps a session for a mailbox."""
@@ -81,6 +86,10 @@ class Keeper(Runner[S_co], Protocol[S_co]):
 
     async def aclose(self, timeout: float | None = None) -> None:
         """End running work within ``timeout`` seconds, then close the session."""
+        ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        """What is several runs, and counts as running from the first to the last."""
         ...
 
 

@@ -17,7 +17,7 @@ from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.session import ImapSession
 from aiogmail.imap.watch import ALL_MAIL, Watch, check_watch, find_all_mail
 from aiogmail.oauth import Credentials, TokenCache
-from aiogmail.pool import Pool, reopens
+from aiogmail.pool import Pool
 from aiogmail.pop3.maildrop import Maildrop
 from aiogmail.pop3.session import Pop3Session
 from aiogmail.ports import Keeper
@@ -68,7 +68,7 @@ class Gmail(Client, Listing, Outgoing):
         self._budget = self.settings.budget or Budget()
         self._pace: Pace | None = None
         self._events = Events()
-        supervise = functools.partial(self._supervised, "imap", turn=Turn(), reopens=reopens)
+        supervise = functools.partial(self._supervised, "imap", Turn())
         self._pool = Pool(self._imap, supervise, most=self.settings.limits.connections, timeouts=self.settings.timeouts)
         self._sender: Sender | None = None
         self._maildrops: weakref.WeakSet[Maildrop] = weakref.WeakSet()
@@ -209,8 +209,8 @@ class Gmail(Client, Listing, Outgoing):
     def _supervised(
         self,
         what: str,
+        turn: Turn | None,
         open_session: Callable[[], Awaitable[S]],
-        turn: Turn | None = None,
         reopens: Callable[[GmailError], bool] = may_reopen,
     ) -> Supervisor[S]:
         """What keeps a session of this account; ``what`` is a mailbox or a protocol."""
@@ -238,7 +238,7 @@ class Gmail(Client, Listing, Outgoing):
         return self._sender
 
     def _keep_smtp(self) -> Supervisor[SmtpSession]:
-        return self._supervised("SMTP", self._smtp)
+        return self._supervised("SMTP", None, self._smtp)
 
     async def _smtp(self) -> SmtpSession:
         credentials = self._account_credentials()
@@ -259,7 +259,7 @@ class Gmail(Client, Listing, Outgoing):
         self._events.tell(Throttling(wall_time(self.settings.clock), self.address, "imap", said, pace=gap))
 
     def _keep_pop3(self, open_session: Callable[[], Awaitable[Pop3Session]]) -> Keeper[Pop3Session]:
-        return self._supervised("POP3", open_session)
+        return self._supervised("POP3", None, open_session)
 
     async def _pop3(self, recent: bool) -> Pop3Session:
         credentials = self._account_credentials()

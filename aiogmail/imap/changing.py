@@ -167,11 +167,12 @@ class Changing(abc.ABC):
         """
         self._check_writable()
         try:
-            name = await self._keeper.run(lambda session: self._place.find(session, "trash"), Effect.PURE)
+            with self._keeper.busy():
+                name = await self._keeper.run(lambda session: self._place.find(session, "trash"), Effect.PURE)
+                return await self.move(uids, name)
         except GmailError as error:
             _stamp(error)
             raise
-        return await self.move(uids, name)
 
     async def expunge(self, uids: Uids) -> ChangeResult:
         r"""Take out of the mailbox those of these messages that are marked ``\Deleted`` (UID EXPUNGE), and no others.
@@ -219,7 +220,8 @@ class Changing(abc.ABC):
         if self._appending is None:
             self._appending = asyncio.Lock()
         async with self._appending:  # else two of one content could each be taken for the other
-            return await Appending(self._place, octets, names, when, settle_timeout).run()
+            with self._keeper.busy():
+                return await Appending(self._place, octets, names, when, settle_timeout).run()
 
     @property
     def _place(self) -> Place:
@@ -238,9 +240,10 @@ class Changing(abc.ABC):
         asked, resolve = self._question(uids)
         missing = ChangeResult()
         try:
-            found = await self._keeper.run(resolve, Effect.PURE)
-            missing = ChangeResult(gone=asked - found)
-            return missing.joined(await change(found)) if found else missing
+            with self._keeper.busy():
+                found = await self._keeper.run(resolve, Effect.PURE)
+                missing = ChangeResult(gone=asked - found)
+                return missing.joined(await change(found)) if found else missing
         except GmailError as error:
             _stamp(error)
             if error.result is not None:

@@ -265,7 +265,10 @@ class _Step(abc.ABC):
     async def _settle(self, lost: GmailError, *, last: bool) -> Outcome:
         """What the server has done; ``last``: it is not tried again, and what was sent before is given its minute to take effect."""
         if last and self._lost_at is not None:
-            await asyncio.sleep(max(0.0, self._lost_at + DEAD - asyncio.get_running_loop().time()))
+            try:
+                await self._runner.pause(self._lost_at + DEAD - asyncio.get_running_loop().time())
+            except GmailError as error:
+                raise self._unknown(lost, f"it could not be asked: {error}") from error
         now = await self._look_again(lost)
         outcome = self.judge(now)
         if outcome is Outcome.UNKNOWN:

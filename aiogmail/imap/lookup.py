@@ -6,7 +6,6 @@ header search misses some Message-IDs, and its index lags behind the mailbox.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -114,7 +113,7 @@ async def find_since(
     size = len(octets) if size is None and octets is not None else size
     looks, found = 0, Sighting(None)
     for pause in pauses(settle_timeout):
-        await asyncio.sleep(pause)
+        await runner.pause(pause)
         looks += 1
 
         async def look(session: ImapSession) -> Sighting:

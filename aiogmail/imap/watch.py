@@ -76,10 +76,12 @@ class Watch(Stream[Event]):
         self._look = Look()
         self._session: ImapSession | None = None
         self._idle: Pending[None] | None = None
+        self._scope: asyncio.Timeout | None = None
         self._sent = 0
         self._next_look = 0.0
         self._last_look = 0.0
         self._well = float("-inf")
+        self._opened_at = 0.0
         self._consuming = False
         self._closed = False
 
@@ -122,8 +124,12 @@ class Watch(Stream[Event]):
         """End it: it gives no more events. The mailbox stays open, unless the watch opened it."""
         self._closed = True
         self._plan = self._first = None
+        # A task that waits for an event hears that there will be none, whatever it is that it waits for.
         if self._idle is not None and self._session is not None:
-            self._session.protocol.queue.interrupt(self._idle)  # a task that waits for an event hears that there will be none
+            self._session.protocol.queue.interrupt(self._idle)
+        elif self._scope is not None:
+            self._scope.reschedule(0.0)
+            self._scope = None
         owned, self._owned = self._owned, None
         if owned is not None:
             await owned.aclose()
@@ -163,11 +169,23 @@ class Watch(Stream[Event]):
     # -- one step ----------------------------------------------------------------------------------------------------------
 
     async def _advance(self) -> None:
-        """One step, on whatever session there is."""
+        """One step, on whatever session there is; given up when it is closed meanwhile."""
         if self._closed:
             raise StateError("watch: closed")
         try:
+            async with asyncio.timeout(None) as self._scope:
+                await self._recovered()
+        except TimeoutError:
+            if not self._closed:
+                raise
+        finally:
+            self._scope = None
+
+    async def _recovered(self) -> None:
+        """One step; what goes wrong in it is no news while the next may succeed."""
+        try:
             await self._open()
+            self._well = max(self._well, self._opened_at)
             await self._mailbox.runner.run(self._step, Effect.PURE)
         except MailboxChanged:
             await self._follow()
@@ -185,6 +203,8 @@ class Watch(Stream[Event]):
         if self._unopened:
             await self._mailbox.__aenter__()
             self._unopened = False
+        if not self._opened_at:
+            self._opened_at = asyncio.get_running_loop().time()
 
     async def _follow(self) -> None:
         """UIDVALIDITY is another: every call on the mailbox fails from now on, as its UIDs are void; the watch opens it anew for itself."""
@@ -283,7 +303,9 @@ class Watch(Stream[Event]):
                 await asyncio.wait([idle.future], timeout=pause)
             others = idle.future.done()
             queue.interrupt(idle)
-            await idle.future
+            await asyncio.wait([idle.future])
+            if not idle.future.cancelled():  # else it never left: commands are spaced, or it waited for its turn
+                idle.future.result()
         except asyncio.CancelledError:
             queue.cancel(idle)
             raise

@@ -7,8 +7,7 @@ turn, first come first served; a connection that only waits in IDLE gives way, a
 
 from __future__ import annotations
 
-from .connection import reopens
 from .lease import Lease
 from .shares import Pool
 
-__all__ = ["Lease", "Pool", "reopens"]
+__all__ = ["Lease", "Pool"]

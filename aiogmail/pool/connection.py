@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from aiogmail.errors import GmailError, MailboxChanged, MailboxNotFound
+from aiogmail.errors import GmailError, MailboxChanged, MailboxNotFound, TooManyConnections
 from aiogmail.imap.selection import Selection
 from aiogmail.imap.session import ImapSession
-from aiogmail.supervisor import Supervisor
+from aiogmail.supervisor import State, Supervisor
 from aiogmail.supervisor.policy import may_reopen
 
 if TYPE_CHECKING:
     from .lease import Lease
 
-__all__ = ["Connection", "reopens"]
-
-
-def reopens(error: GmailError) -> bool:
-    """Whether a connection that was lost like this is opened again: also where only one mailbox on it was the trouble."""
-    return may_reopen(error) or isinstance(error, MailboxNotFound | MailboxChanged)
+__all__ = ["Connection"]
 
 
 class Connection:
     """One of the pool's connections, kept open by a supervisor.
+
+    Args:
+        connect: opens a session with nothing selected.
+        owner: whose mailbox it is opened for; ``None``: for work that needs none.
+        is_spare: whether others serve where there is no room for this one.
 
     Attributes:
         owner: the lease whose mailbox is selected, or is to be.
@@ -33,7 +33,7 @@ class Connection:
         fresh: it is not opened yet.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[ImapSession]], owner: Lease | None) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[ImapSession]], owner: Lease | None, is_spare: Callable[[Connection], bool]) -> None:
         self.owner = owner
         self.users = 0
         self.guests = 0
@@ -41,6 +41,7 @@ class Connection:
         self.fresh = True
         self.supervisor: Supervisor[ImapSession]
         self._connect = connect
+        self._is_spare = is_spare
 
     async def open(self) -> ImapSession:
         """A session, with the owner's mailbox selected: what the supervisor opens, also after a loss and before an expiry."""
@@ -63,6 +64,12 @@ class Connection:
             raise
         return session
 
+    def reopens(self, error: GmailError) -> bool:
+        """Whether it is opened again after this error: also where only one mailbox on it was the trouble, not where others can serve instead."""
+        if isinstance(error, TooManyConnections) and self._is_spare(self):
+            return False
+        return may_reopen(error) or isinstance(error, MailboxNotFound | MailboxChanged)
+
     def disown(self, lease: Lease) -> None:
         """The lease is over, and the connection stays."""
         self.owner = None
@@ -73,6 +80,10 @@ class Connection:
     def is_down(self) -> bool:
         """Whether it was lost, and is being opened again."""
         return self.supervisor.session is None
+
+    def has_failed(self) -> bool:
+        """Whether it is not opened again by itself."""
+        return self.supervisor.state is State.FAILED
 
     def is_idling(self) -> bool:
         """Whether it would give way."""

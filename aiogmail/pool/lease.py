@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from aiogmail.errors import Disconnected, GmailError, MailboxChanged, StateError
+from aiogmail.errors import Disconnected, GmailError, MailboxChanged, StateError, TooManyConnections
 from aiogmail.imap.selection import GaveWay, Selection
 from aiogmail.imap.session import ImapSession
 from aiogmail.ports import Effect, Outcome
@@ -44,6 +45,7 @@ class Lease:
         self._void: GmailError | None = None
         self._running = 0
         self._idle: asyncio.Future[None] | None = None
+        self._over: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
@@ -76,12 +78,28 @@ class Lease:
             raise StateError(f"mailbox {self.name} is not open; use it in 'async with'")
         if self._void is not None:
             raise self._void.replica()
+        with self.busy():
+            try:
+                return await self._run(work, effect)
+            except MailboxChanged as error:
+                self._void = error  # for good: every UID is void, and no connection is spent on finding that out again
+                raise
+
+    async def pause(self, seconds: float) -> None:
+        """See :meth:`aiogmail.ports.Runner.pause`."""
+        if not self.closed:
+            if self._over is None:
+                self._over = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._over], timeout=max(0.0, seconds))
+        if self.closed:
+            raise self.is_closed()
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """See :meth:`aiogmail.ports.Keeper.busy`."""
         self._running += 1
         try:
-            return await self._run(work, effect)
-        except MailboxChanged as error:
-            self._void = error  # for good: every UID is void, and no connection is spent on finding that out again
-            raise
+            yield
         finally:
             self._running -= 1
             if not self._running and self._idle is not None and not self._idle.done():
@@ -105,6 +123,9 @@ class Lease:
                     return await connection.supervisor.run(on_selection, effect)
                 except GaveWay:
                     patience = _SLICE
+                except TooManyConnections:
+                    if self.closed or not await self._pool.spared(connection):
+                        raise
                 except StateError:
                     if self.closed or self._pool.has(connection):
                         raise  # else it was not opened, for somebody else
@@ -141,15 +162,23 @@ class Lease:
             return
         ended = self._ended = asyncio.get_running_loop().create_future()
         try:
-            if timeout and self._running:
-                self._idle = asyncio.get_running_loop().create_future()
-                await asyncio.wait([self._idle], timeout=timeout)
+            if timeout:
+                await self._wait_for_work(timeout)
         finally:
             self.closed = True
+            if self._over is not None:
+                self._over.set_result(None)
             try:
                 await self._pool.leave(self)
             finally:
                 ended.set_result(None)
+
+    async def _wait_for_work(self, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self._running and (left := deadline - loop.time()) > 0:
+            self._idle = loop.create_future()  # what goes on with its next run is running again by the time that this is heard
+            await asyncio.wait([self._idle], timeout=left)
 
     def is_closed(self) -> StateError:
         """The error for who comes too late."""

@@ -50,7 +50,7 @@ class Pool:
 
     Args:
         connect: opens a session with nothing selected.
-        supervise: makes the supervisor of one connection from what opens its sessions.
+        supervise: makes the supervisor of one connection from what opens its sessions, and what says after which errors it does so again.
         most: connections at the same time, at most.
         timeouts: ``recover`` bounds how long work waits for its turn.
     """
@@ -58,7 +58,7 @@ class Pool:
     def __init__(
         self,
         connect: Callable[[], Awaitable[ImapSession]],
-        supervise: Callable[[Callable[[], Awaitable[ImapSession]]], Supervisor[ImapSession]],
+        supervise: Callable[[Callable[[], Awaitable[ImapSession]], Callable[[GmailError], bool]], Supervisor[ImapSession]],
         *,
         most: int,
         timeouts: Timeouts,
@@ -72,6 +72,7 @@ class Pool:
         self._leases: set[Lease] = set()
         self._waiting: list[_Turn] = []
         self._closed = False
+        self._over: asyncio.Future[None] | None = None
 
     @property
     def connections(self) -> int:
@@ -126,10 +127,22 @@ class Pool:
         except StateError:
             if self._closed or connection in self._connections:
                 raise
+        except TooManyConnections:
+            if not await self.spared(connection):
+                raise
         finally:
             connection.guests -= 1
             self._given_back(connection)
         return await self.run(work, effect)  # it was closed with its mailbox
+
+    async def pause(self, seconds: float) -> None:
+        """See :meth:`aiogmail.ports.Runner.pause`."""
+        if not self._closed:
+            if self._over is None:
+                self._over = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._over], timeout=max(0.0, seconds))
+        if self._closed:
+            raise StateError("the account is closed")
 
     async def aclose(self, timeout: float | None = None) -> None:
         """Close every connection; work that needs no mailbox gets ``timeout`` seconds to end, none by default.
@@ -137,6 +150,8 @@ class Pool:
         Cancelled, it drops them.
         """
         self._closed = True
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
         self._refuse_waiting()
         connections, self._connections = self._connections, []
         await asyncio.gather(*(connection.supervisor.aclose(timeout) for connection in connections))
@@ -146,6 +161,15 @@ class Pool:
     def has(self, connection: Connection) -> bool:
         """Whether it is one of the pool's still."""
         return self._closed or connection in self._connections
+
+    async def spared(self, connection: Connection) -> bool:
+        """Whether it is given up, because the account has no room for it, and others serve from now on."""
+        if self.has(connection):
+            if not connection.has_failed() or not self._is_spare(connection):
+                return False
+            self._make_do()
+            await self._discard(connection)
+        return not self._closed
 
     def join(self, lease: Lease) -> None:
         """A mailbox is being opened."""
@@ -258,11 +282,19 @@ class Pool:
         if turn.granted.done():
             return turn.granted.result()
         self._forgo(turn)
+        if (outage := self._outage()) is not None:
+            raise outage
         raise TimedOut(
             f"{lease.name}: none of {len(self._connections)} connections was free within {self._timeouts.recover:g} s; "
             "raise Limits.connections",
             connection_lost=False,
         )
+
+    def _outage(self) -> GmailError | None:
+        """Why there is no connection at all, where there is none."""
+        if any(not one.is_down() for one in self._connections):
+            return None
+        return next((error.replica() for one in self._connections if (error := one.supervisor.error) is not None), None)
 
     def _forgo(self, turn: _Turn) -> None:
         """Who waited went away."""
@@ -306,8 +338,8 @@ class Pool:
 
     def _make(self, lease: Lease | None) -> Connection:
         """Another connection, which is to be opened by who asked for it."""
-        connection = Connection(self._connect, lease)
-        connection.supervisor = self._supervise(connection.open)
+        connection = Connection(self._connect, lease, self._is_spare)
+        connection.supervisor = self._supervise(connection.open, connection.reopens)
         if lease is not None:
             connection.supervisor.what = lease.name
             connection.users += 1
@@ -321,8 +353,7 @@ class Pool:
         except GmailError as error:
             if isinstance(error, TooManyConnections):
                 if len(self._connections) > 1:
-                    # The account's other programs have the rest: these are enough, also for those who wait.
-                    self._fewer_until = asyncio.get_running_loop().time() + _FEWER_FOR
+                    self._make_do()
             elif connection.owner is not None and connection.owner.opened and may_reopen(error):
                 return  # an outage, which is waited out where a mailbox is open already
             await self._discard(connection)
@@ -333,6 +364,13 @@ class Pool:
         if self._closed:
             await self._discard(connection)
             raise StateError("the account is closed")
+
+    def _make_do(self) -> None:
+        """The account's other programs have the rest: the other connections are enough, also for those who wait."""
+        self._fewer_until = asyncio.get_running_loop().time() + _FEWER_FOR
+
+    def _is_spare(self, connection: Connection) -> bool:
+        return any(not one.is_down() for one in self._connections if one is not connection)
 
     async def _discard(self, connection: Connection) -> None:
         if connection in self._connections:

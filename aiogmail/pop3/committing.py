@@ -47,6 +47,10 @@ class _Between:
 
         return await self._keeper.run(patient, effect)
 
+    async def pause(self, seconds: float) -> None:
+        """See :meth:`aiogmail.ports.Runner.pause`."""
+        await self._keeper.pause(seconds)
+
 
 class Commits:
     """What one maildrop is to commit, on sessions that come and go.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from aiogmail.errors import GmailError, TokenEndpointError, TooManyConnections
+from aiogmail.errors import ConnectFailed, GmailError, TokenEndpointError, TooManyConnections
 from aiogmail.settings import Budget
 
 __all__ = ["Opening", "Session", "Turn", "ask", "expiry_of", "retire"]
@@ -110,7 +110,7 @@ class Opening(Generic[S]):
 
         Raises:
             TooManyConnections: the account has as many as the budget allows.
-            GmailError: what the opening failed with.
+            GmailError: what the opening failed with; what is none of ours is told as one, for all who wait for a session.
 
         Cancelled, it leaves nothing open.
         """
@@ -122,8 +122,10 @@ class Opening(Generic[S]):
         try:
             async with budget.handshake(account):
                 session = await self._open_session()
-        except BaseException:
+        except BaseException as error:
             budget.leave(account)
+            if (unforeseen := _unforeseen(error, account)) is not None:
+                raise unforeseen from error
             raise
         session.closed.add_done_callback(lambda _: budget.leave(account))
         return session
@@ -141,7 +143,27 @@ class Opening(Generic[S]):
             before, after = expiry_of(old), expiry_of(session)
             if not old.closed.done() and before is not None and after is not None and after < before + _SAME:
                 raise TokenEndpointError(f"{self._account}: there is no fresher token yet", retry_after=_FRESHER_WITHIN)
-        except BaseException:
+        except BaseException as error:
             session.abort()
+            if (unforeseen := _unforeseen(error, self._account)) is not None:
+                raise unforeseen from error
             raise
         return session
+
+
+def _unforeseen(error: BaseException, account: str) -> GmailError | None:
+    """What an error that no door has translated means; ``None``: it goes on as it is.
+
+    It is told by its name alone: what its words hold, nobody knows.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return None
+        return ConnectFailed(f"{account}: what the opening of a session awaited was cancelled")
+    if isinstance(error, GmailError) or not isinstance(error, Exception):
+        return None
+    name = type(error).__name__
+    if isinstance(error, OSError):
+        return ConnectFailed(f"{account}: a session could not be opened: {name}")
+    return GmailError(f"{account}: a session could not be opened, for a reason that no try can mend: {name}")

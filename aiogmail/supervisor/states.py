@@ -49,6 +49,8 @@ class Happening(enum.Enum):
     """The back-off is over."""
     GAVE_UP = "gave up"
     """An opening failed and no other can succeed until somebody changes something."""
+    BROKE = "broke"
+    """What was not foreseen: a defect of ours."""
     CLOSE = "close"
     ENDED = "ended"
     """Everything is closed."""
@@ -79,6 +81,8 @@ def _table() -> Mapping[tuple[State, Happening], State]:
     }
     for state in (s.NEW, s.CONNECTING, s.READY, s.EXPIRING, s.ROTATING, s.BACKOFF, s.FAILED):
         table[state, h.CLOSE] = s.CLOSING
+    for state in (*OPEN_STATES, s.CONNECTING, s.BACKOFF, s.FAILED):
+        table[state, h.BROKE] = s.FAILED
     return MappingProxyType(table)
 
 

@@ -287,7 +287,7 @@ def test_an_account_closed_while_a_mailbox_opens_leaves_no_session():
             await gmail.aclose()
             with pytest.raises(StateError, match="closed"):
                 await opening
-            await asyncio.sleep(0.2)  # until the server looks up from its SELECT
+            await asyncio.sleep(0.2)  # the server hears it once it has answered
             assert server.open == 0
 
     run(main())

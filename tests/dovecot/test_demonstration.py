@@ -83,7 +83,9 @@ class Work:
                     self.arrived.add(event.uid)
 
 
-@pytest.mark.parametrize("cuts", [pytest.param(10, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "cuts", [pytest.param(10, marks=pytest.mark.slow), pytest.param(100, marks=[pytest.mark.nightly, pytest.mark.timeout(300)])]
+)
 def test_mixed_work_that_is_cut_at_random_leaves_the_mailbox_as_intended(dovecot, address, monkeypatch, cuts):
     # What a dead connection had sent is done at once here; a minute need not be waited.
     monkeypatch.setattr("aiogmail.imap.changes.transfer._SETTLE", 1.0)
@@ -114,7 +116,10 @@ def test_mixed_work_that_is_cut_at_random_leaves_the_mailbox_as_intended(dovecot
                     while not cutter.done():
                         await work.one()
                     await cutter
-                    await asyncio.sleep(1.0)
+                    appended = {uid for uid in work.here if uid > count}
+                    async with asyncio.timeout(70):  # a watch whose sessions did not live for seconds is backing off, by a minute at most
+                        while not watcher.arrived >= appended:
+                            await asyncio.sleep(0.1)
                     for task in tasks:
                         assert not task.done(), task.exception()
                         task.cancel()

@@ -81,7 +81,8 @@ def _pair(rng: random.Random) -> Case:
         arm=arm,
         outcomes=outcomes | ({"OutcomeUnknown"} if kind.shuts else set()),
         ambiguous=first.ambiguous or kind.shuts or refused,
-        usable=first.usable and kind.usable and kind.name != "cancel",
+        # The rest of a reply that nobody waits for any more may still come, and go beyond a limit: that ends the session for all who wait.
+        usable=first.usable and kind.usable and kind.name != "cancel" and not (first.kind == "cancel" and kind.name.startswith("limit")),
         tokens=first.tokens + kind.tokens + 1,
     )
 

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 
 from aiogmail import Arrived, Changed, Cursor, Gmail, GmailError, Gone, MailboxReset, TokenProvider
-from aiogmail.testing import Behaviour, Fault, GmailEmulator, VirtualLoop
+from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, VirtualLoop
 
 ADDRESS = "me@gmail.com"
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "$Forwarded"]
@@ -84,6 +84,9 @@ class Schedule:
         self.crash = asyncio.Event()
         self.told = 0
         self.restarts = 0
+        self.hurry = False
+        self.names: dict[tuple[int, int], int] = {}
+        self.own: list[asyncio.Task[None]] = []
 
     def run(self) -> None:
         random.seed(self.seed)
@@ -95,6 +98,7 @@ class Schedule:
         behaviour = Behaviour(token_lifetime=chance.choice([600, 3600, 7200]), idle_delay=chance.choice([0.0, 0.0, 2.0, 30.0]))
         async with GmailEmulator(seed=self.seed, behaviour=behaviour) as server:
             self.server = server
+            self.shape = server.faults.shape = chance.choice([Shape(), Shape(), Shape(), Shape(latency=0.02, jitter=0.02)])
             self.account = account = server.add_account(ADDRESS)
             self.box = account.all_mail if self.whole else account.inbox
             self.number = 0
@@ -119,14 +123,27 @@ class Schedule:
                 if consumer.done():
                     break
             server.faults.clear()
+            server.faults.shape = self.shape
+            self.account.configure(throttled=False)
+            self.hurry = True
             await self._settle(consumer)
+            if not consumer.done() and self.seed % 4 < 2:
+                await self._at_once(behaviour.idle_delay)
             if consumer.done():
                 consumer.result()
+            for task in self.own:
+                task.cancel()
+                await asyncio.wait([task])
             consumer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await consumer
             assert self.live.uidvalidity in (0, self.box.uidvalidity)
             assert not (wrong := self._wrong()), wrong
+            self._note()
+            for event in self.log:
+                if isinstance(event, Arrived | Changed):
+                    place = event.uidvalidity, event.uid
+                    assert self.names.get(place, event.gmail_id) == event.gmail_id, f"what is told of another message: {event}"
             assert all(message.modseq == self.live.modseqs[uid] for uid, message in self.box.by_uid.items() if self.live.modseqs[uid])
 
     def _wrong(self):
@@ -143,6 +160,20 @@ class Schedule:
             right = right + 1 if not self._wrong() and told == self.told else 0
             if right == 2 or consumer.done():
                 return
+
+    async def _at_once(self, idle_delay: float) -> None:
+        """Nothing is wrong any more: what comes is told within seconds, whatever the watch is at when it comes."""
+        slowly = "_throttle" in self.log  # who was asked for less haste is in less haste for a while
+        for _ in range(2):
+            self._arrive({"Work"})  # elsewhere, if it is INBOX that is watched: a look finds that something changed, and nothing to tell
+            self._own()  # a second after it the watch looks
+            await asyncio.sleep(self.chance.uniform(0.9, 1.1))
+            self._arrive({"\\Inbox"})
+            if self.chance.random() < 0.5:
+                await asyncio.sleep(self.chance.uniform(0.0, 0.03))
+                self._own()
+            await asyncio.sleep(idle_delay + (300 if slowly else 5))
+            assert not (wrong := self._wrong()), f"not told at once: {wrong}"
 
     # -- the consumer ------------------------------------------------------------------------------------------------------
 
@@ -179,6 +210,7 @@ class Schedule:
                 await stack.enter_async_context(watch)
             except GmailError as error:
                 raise NotOpened from error
+            self.watch = watch
             memory.uidvalidity = memory.uidvalidity or watch.cursor.uidvalidity
             if cursor is None:
                 memory.messages, memory.uidvalidity, memory.modseqs = there, watch.cursor.uidvalidity, messages
@@ -193,10 +225,30 @@ class Schedule:
                 memory.cursor = event.cursor.to_json()
                 if self.chance.random() < 0.6:
                     self.memory = memory.copy()
-                if self.chance.random() < 0.1:
+                if not self.hurry:
+                    # In the middle of what there is to tell.
+                    self.chance.choices([lambda: None, self._renumber, self._cut], [1, 0.004, 0.01])[0]()
+                if self.chance.random() < 0.1 and not self.hurry:
                     await asyncio.sleep(self.chance.choice([0, 1, 100]))
 
     # -- what happens ------------------------------------------------------------------------------------------------------
+
+    def _arrive(self, labels: set[str]) -> None:
+        self.number += 1
+        self.account.deliver(f"Subject: {self.number}\r\nMessage-ID: <{self.number}@x.example>\r\n\r\nx\r\n", labels)
+
+    def _own(self) -> None:
+        """Another command of the same client, on the mailbox that is watched."""
+        mailbox = self.watch.mailbox
+
+        async def command() -> None:
+            with contextlib.suppress(GmailError):
+                await self.chance.choice([mailbox.noop, lambda: mailbox.search("SEEN")])()
+
+        self.own.append(asyncio.create_task(command()))
+
+    def _throttle(self) -> None:
+        self.account.configure(throttled=not self.account.behaviour.throttled)
 
     def _deliver(self) -> None:
         self.number += 1
@@ -206,7 +258,8 @@ class Schedule:
     def _act(self) -> None:
         acts = [self._deliver, self._many, self._flags, self._flags, self._labels, self._labels, self._expunge, self._expunge]
         acts += [self._remove, self._trash, self._cut, self._cut, self._fault, self._fault, self._restart, self._renumber]
-        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.3])[0]
+        acts += [self._own, self._throttle, self._flood]
+        act = self.chance.choices(acts, [3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0.5, 1, 0.5, 0.07])[0]
         self.log.append(act.__name__)
         act()
 
@@ -215,8 +268,15 @@ class Schedule:
         return self.chance.choice(messages) if messages else None
 
     def _many(self) -> None:
-        for _ in range(self.chance.choice([3, 30])):
+        for _ in range(self.chance.choice([3, 30, 30])):
             self.chance.choice([self._deliver, self._flags])()
+
+    def _flood(self) -> None:
+        """More than is asked for at once, of which some are gone again."""
+        for _ in range(380):
+            self._arrive({"\\Inbox"})
+            if self.chance.random() < 0.02:
+                self._expunge()
 
     def _flags(self) -> None:
         if message := self._one():
@@ -259,7 +319,12 @@ class Schedule:
         self.crash.set()
 
     def _renumber(self) -> None:
+        self._note()
         self.account.change_uidvalidity(self.box.name)
+
+    def _note(self) -> None:
+        """Which message has which UID under which UIDVALIDITY."""
+        self.names.update({(self.box.uidvalidity, uid): message.gmail_id for uid, message in self.box.by_uid.items()})
 
 
 def run(first: int, last: int) -> None:

@@ -284,6 +284,21 @@ def test_closing_does_not_wait_for_an_opening():
     in_account(test)
 
 
+@pytest.mark.parametrize("after", [10.0, 70.0])
+def test_closing_does_not_wait_for_what_may_be_on_its_way(after):
+    async def test(server, account, _gmail):
+        async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail:
+            server.faults.add(Fault("close", "CREATE", times=None))
+            task = asyncio.ensure_future(gmail.create_mailbox("Work"))
+            await asyncio.wait([task], timeout=after)
+            assert task.done() is (after > 60)
+            await gmail.aclose()
+            await asyncio.wait([task], timeout=0.1)
+            assert isinstance(task.exception(), OutcomeUnknown if after < 60 else errors.Disconnected)
+
+    in_account(test)
+
+
 def imap_connections(server):
     return [one for one in server.ledger.connections if one.protocol == "imap"]
 

@@ -16,6 +16,7 @@ from aiogmail import (
     ConfigurationError,
     Cursor,
     Gmail,
+    Limits,
     MailboxChanged,
     MailboxNotFound,
     Q,
@@ -38,7 +39,7 @@ def letter(number):
     return f"Subject: {number}\r\nMessage-ID: <{number}@x.example>\r\n\r\nbody\r\n"
 
 
-def watching(test, *, messages=3, timeouts=None, behaviour=None, name="INBOX"):
+def watching(test, *, messages=3, timeouts=None, behaviour=None, name="INBOX", connections=5):
     """``await test(server, account, gmail, inbox)`` in virtual time."""
 
     async def main():
@@ -46,7 +47,8 @@ def watching(test, *, messages=3, timeouts=None, behaviour=None, name="INBOX"):
             account = server.add_account(ADDRESS)
             for number in range(messages):
                 account.deliver(letter(number))
-            settings = replace(server.settings, timeouts=timeouts or Timeouts())
+            limits = Limits(connections=connections)
+            settings = replace(server.settings, timeouts=timeouts or Timeouts(), limits=limits)
             async with Gmail(ADDRESS, account.credentials(), settings=settings) as gmail, gmail.mailbox(name) as inbox:
                 await test(server, account, gmail, inbox)
 
@@ -297,6 +299,82 @@ class TestIterator:
                 await watch.aclose()
                 assert await task is None
                 assert loop.time() < 11
+
+        watching(test)
+
+    @pytest.mark.parametrize("situation", ["outage", "opening that hangs", "look", "opening anew", "turn"])
+    def test_closed_by_another_task_it_ends_at_once_whatever_it_waits_for(self, situation):
+        async def test(server, account, gmail, inbox):
+            loop = asyncio.get_running_loop()
+            others = []
+            async with inbox.watch() as watch:
+                task = asyncio.create_task(anext(watch, None))
+                await asyncio.sleep(1)
+                if situation == "outage":
+                    server.faults.add(Fault("close", "CONNECT", times=None))
+                    account.drop_sessions()
+                elif situation == "opening that hangs":
+                    server.faults.add(Fault("blackhole", "CONNECT", times=None))
+                    account.drop_sessions()
+                elif situation == "look":
+                    server.faults.add(Fault("delay", "STATUS", seconds=50))
+                    account.deliver(letter("new"))
+                elif situation == "opening anew":
+                    server.faults.add(Fault("answer", "SELECT", text="NO [UNAVAILABLE] Temporary System Problem.", times=None))
+                    account.change_uidvalidity("INBOX")
+                else:
+                    server.faults.add(Fault("delay", "UID SEARCH", seconds=50))
+                    other = gmail.mailbox("[Gmail]/Sent Mail")
+                    await other.__aenter__()
+                    others.append(asyncio.create_task(other.search()))
+                await asyncio.sleep(3)
+                began = loop.time()
+                await asyncio.gather(watch.aclose(), watch.aclose())
+                assert await task is None
+                assert loop.time() - began < 0.1
+                for one in others:
+                    one.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
+                server.faults.clear()
+
+        watching(test, connections=1 if situation == "turn" else 5)
+
+    def test_begun_anew_it_outlives_losses_in_a_row_as_it_does_later(self):
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch() as watch:
+                saved = watch.cursor
+            account.deliver(letter("new"))
+            server.faults.add(Fault("close", "STATUS", times=6))
+            async with inbox.watch(saved) as watch:
+                assert told(await take(watch, 1, within=290.0)) == [("arrived", 4)]
+            assert not server.faults.waiting
+
+        watching(test)
+
+    def test_it_goes_on_where_idle_had_to_wait_for_its_turn(self):
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch(poll=1) as watch:
+                event = asyncio.ensure_future(take(watch, 1))
+                await asyncio.sleep(0.5)
+                gmail._pace.gap = 4.0  # as after [THROTTLED]
+                gmail._pace.sent(asyncio.get_running_loop().time())
+                account.drop_sessions()
+                await asyncio.sleep(60)
+                account.deliver(letter("new"))
+                assert told(await event) == [("arrived", 4)]
+
+        watching(test)
+
+    def test_closed_while_idle_waits_for_its_turn_it_ends(self):
+        async def test(server, account, gmail, inbox):
+            async with inbox.watch() as watch:
+                gmail._pace.gap = 4.0
+                gmail._pace.sent(asyncio.get_running_loop().time())
+                event = asyncio.ensure_future(anext(watch))
+                await asyncio.sleep(1)
+                await watch.aclose()
+                with pytest.raises(StopAsyncIteration):
+                    await event
 
         watching(test)
 

@@ -749,3 +749,55 @@ def test_a_change_whose_mailbox_could_not_be_selected_is_tried_again():
         assert await boxes["Label0"]._keeper.run(change, Effect.VERIFIABLE) == "done"
 
     pooled(test, connections=1)
+
+
+@pytest.mark.parametrize("who", ["server", "budget"])
+def test_a_lost_connection_that_finds_no_room_any_more_leaves_its_mailbox_to_the_others(who):
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        loop = asyncio.get_running_loop()
+        assert gmail._pool.connections == 2
+        gmail._budget.connections = 1 if who == "budget" else 15
+        if who == "server":
+            refused = "NO [ALERT] Too many simultaneous connections. (Failure)"
+            server.faults.add(Fault("answer", "AUTHENTICATE", text=refused, times=None))
+        # The other goes on; the first to be opened is lost.
+        lost = gmail._pool._connections[0].supervisor.session
+        lost.protocol.fail(Disconnected("gone"))
+        began = loop.time()
+        work = [boxes["Label0"].search(), boxes["Label1"].search(), gmail.mailboxes()]
+        async with boxes["Label0"].watch() as watch:
+            await asyncio.gather(*work)
+            assert loop.time() - began < 1
+            account.deliver(b"Subject: new\r\n\r\nbody\r\n", labels=("Label0",))
+            await anext(watch)
+        for name, box in boxes.items():
+            assert [subject_of(message) async for message in box.fetch(7, "raw")] == [f"{name} 7"]
+        assert gmail._pool.connections == 1
+
+    pooled(test)
+
+
+def test_who_waits_for_a_turn_in_an_outage_hears_of_the_outage():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:2])
+        server.faults.add(Fault("close", "CONNECT", times=None))
+        account.drop_sessions()
+        found = await asyncio.gather(*(box.search() for box in boxes.values()), return_exceptions=True)
+        assert [type(error) for error in found] == [Disconnected, Disconnected]
+        server.faults.clear()
+        await asyncio.sleep(100)
+        assert len(await boxes["Label0"].search()) == 12
+
+    pooled(test, connections=1)
+
+
+def test_the_only_connection_waits_for_room():
+    async def test(server, account, gmail):
+        boxes = await enter(gmail, NAMES[:1])
+        refused = "NO [ALERT] Too many simultaneous connections. (Failure)"
+        server.faults.add(Fault("answer", "AUTHENTICATE", text=refused, times=3))
+        account.drop_sessions()
+        assert len(await boxes["Label0"].search()) == 12
+
+    pooled(test)

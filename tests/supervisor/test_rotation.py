@@ -214,6 +214,27 @@ def test_a_successor_that_does_not_answer_is_not_trusted():
     assert supervising(test) == ["connected", "expiring", "retrying", "rotated"]
 
 
+def test_a_successor_whose_probe_fails_in_an_unforeseen_way_is_not_trusted_and_the_old_session_serves():
+    async def test(keeper, door, clock, told):
+        async def broken(seconds):
+            raise ValueError("what is this")
+
+        opens = door.__call__
+
+        async def opened():
+            session = await opens()
+            session.probe = broken
+            return session
+
+        keeper._opening._open_session = opened
+        while "retrying" not in [event.kind for event in told]:
+            await asyncio.sleep(1)
+        assert await keeper.run(number_of, Effect.PURE) == 1
+        assert keeper.state is State.EXPIRING
+
+    supervising(test)
+
+
 def test_a_successor_with_the_same_token_is_of_no_use():
     async def test(keeper, door, clock, told):
         await asyncio.sleep(3590)
@@ -276,6 +297,19 @@ def test_a_session_is_asked_before_it_is_trusted_after_a_suspend():
         assert asyncio.get_running_loop().time() - began == pytest.approx(Timeouts().probe + 1.0)
 
     assert supervising(test) == ["connected", "lost", "connected"]
+
+
+def test_a_session_that_is_doubted_while_its_successor_is_refused_is_asked_at_once():
+    async def test(keeper, door, clock, told):
+        while keeper.state is not State.ROTATING:
+            await asyncio.sleep(0.1)
+        clock.slept += 600
+        began = asyncio.get_running_loop().time()
+        assert await keeper.run(number_of, Effect.PURE) == 1
+        assert asyncio.get_running_loop().time() - began <= 1.0, "it does not wait for the next try at a successor"
+        assert door.sessions[0].probes == 1
+
+    supervising(test, None, errors.TokenEndpointError("none yet", retry_after=30.0))
 
 
 def test_a_session_nobody_uses_is_asked_too_after_a_suspend():

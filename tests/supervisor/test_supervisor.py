@@ -436,7 +436,7 @@ def test_a_closing_that_is_cancelled_while_work_has_its_time_takes_no_leave():
 
 
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
-    monkeypatch.setattr("aiogmail.supervisor.supervisor._SECOND_TRY_WITHIN", 10.0)
+    monkeypatch.setattr("aiogmail.supervisor.keeping._SECOND_TRY_WITHIN", 10.0)
 
     async def main():
         door = Door(errors.ConnectFailed("refused"))
@@ -451,6 +451,115 @@ def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monk
         await keeper.aclose()
 
     run(main())
+
+
+@pytest.mark.parametrize("failure", [ValueError("secret"), RuntimeError("no executor"), ZeroDivisionError()])
+@pytest.mark.parametrize("rotating", [False, True])
+def test_an_opening_that_fails_in_an_unforeseen_way_is_told_at_once_and_tried_again_when_asked(failure, rotating):
+    async def main():
+        door = Door(None, None if rotating else failure)
+        keeper = supervisor(door)
+        await keeper.open()
+        if rotating:
+            await asyncio.sleep(0)
+            keeper._opening._open_session = slowly
+            keeper._due_at = 0.0
+            keeper._attention.set_result(None)
+            while keeper.state is not State.ROTATING:
+                await asyncio.sleep(0)
+        door.sessions[0].lose()
+        with pytest.raises(errors.GmailError, match=f"could not be opened.*{type(failure).__name__}") as caught:
+            await keeper.run(number, Effect.PURE)
+        assert "secret" not in str(caught.value)
+        assert keeper.state is State.FAILED
+        keeper._opening._open_session = door
+        assert await keeper.run(number, Effect.PURE) == 2
+        await keeper.aclose()
+
+    async def slowly():
+        await asyncio.sleep(0.01)
+        raise failure
+
+    run(main())
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "no disk"), asyncio.CancelledError()])
+def test_an_opening_that_fails_in_an_unforeseen_way_and_may_succeed_later_is_tried_again(failure):
+    async def main():
+        door = Door(None, failure)
+        keeper = supervisor(door)
+        await keeper.open()
+        door.sessions[0].lose()
+        assert await keeper.run(number, Effect.PURE) == 2
+        assert door.tries == 3
+        await keeper.aclose()
+
+    run(main())
+
+
+def test_a_supervisor_that_breaks_tells_who_waits_and_begins_anew_when_asked(monkeypatch, caplog):
+    async def main():
+        door = Door()
+        keeper = supervisor(door)
+        await keeper.open()
+        with monkeypatch.context() as patch:
+            patch.setattr(keeper, "_lost", broken)
+            waiting = asyncio.create_task(keeper.run(on_lost, Effect.PURE))
+            await asyncio.sleep(0)
+            door.sessions[0].lose()
+            with pytest.raises(errors.GmailError, match="broke: ZeroDivisionError"):
+                await waiting
+        assert keeper.state is State.FAILED
+        assert await keeper.run(number, Effect.PURE) == 2
+        await keeper.aclose()
+
+    def broken(session):
+        raise ZeroDivisionError("sec" + "ret")
+
+    async def on_lost(session):
+        await session.closed
+        raise session.closed.result()
+
+    run(main())
+    assert "secret" not in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_closing_ends_what_waits_out_a_floor():
+    async def main():
+        keeper = supervisor(Door(), recover=300.0)
+        await keeper.open()
+
+        async def refused(session):
+            raise errors.OverQuota("too much", status="NO", retry_after=200.0)
+
+        waiting = asyncio.create_task(keeper.run(refused, Effect.PURE))
+        await asyncio.sleep(0.01)
+        assert keeper.running
+        await keeper.aclose()
+        with pytest.raises(errors.StateError, match="closed"):
+            await waiting
+
+    run(main(), timeout=5)
+
+
+def test_closing_ends_a_first_opening():
+    async def main():
+        opened = asyncio.Event()
+
+        async def never():
+            opened.set()
+            await asyncio.sleep(20)
+
+        keeper = supervisor(never)
+        opening = asyncio.create_task(keeper.open())
+        await opened.wait()
+        await keeper.aclose()
+        assert keeper.state is State.CLOSED
+        with pytest.raises(errors.StateError, match="closed while it was being opened"):
+            await opening
+
+    run(main(), timeout=5)
 
 
 @kept(None, errors.LoginRequired("revoked"), None)

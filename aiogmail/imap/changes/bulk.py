@@ -145,8 +145,8 @@ class Bulk:
         """Refused in the end; but a try that was lost before may still be on its way through the server: it is given its minute."""
         if batch.tried or batch.lost_at is None:
             return
-        await asyncio.sleep(max(0.0, batch.lost_at + DEAD - asyncio.get_running_loop().time()))
         try:
+            await self._runner.pause(batch.lost_at + DEAD - asyncio.get_running_loop().time())
             batch.heard = Reply.NONE
             await self._ask(batch)
         except GmailError:

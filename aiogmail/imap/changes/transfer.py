@@ -6,7 +6,6 @@ what came since, with the same Message-ID, size and date; and before a copy is w
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import defaultdict
 
@@ -107,7 +106,7 @@ class Transfer(Change):
         with contextlib.suppress(MailboxNotFound):
             async with self.place.visit(self._destination) as runner:
                 for pause in pauses(wait):
-                    await asyncio.sleep(pause)
+                    await self.place.runner.pause(pause)
                     found, certain = await self._look(runner, uids - done)
                     done |= found
                     if done == uids:

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from aiogmail import GmailError, Outcome
-from aiogmail.testing import Fault
+from aiogmail import GmailError, Outcome, OutcomeUnknown
+from aiogmail.testing import Fault, Shape
 
 from .test_append import BIG
-from .world import in_world
+from .world import in_world, letter
 
 CALLS = {
     "flags": lambda box: box.add_flags("1:3", r"\Seen"),
@@ -77,3 +77,52 @@ def test_closed_while_it_looks_it_says_what_is_known(name):
         server.faults.clear()
 
     in_world(test, auto_expunge=False)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_closed_while_it_waits_for_what_may_be_on_its_way_it_says_so_at_once(name):
+    async def test(server, account, box, gmail):
+        for verb in VERBS:
+            server.faults.add(Fault("close", verb, point="request", times=None))
+        call = box.append(letter(99), settle_timeout=120) if name == "append" else CALLS[name](box)
+        task = asyncio.ensure_future(call)
+        await asyncio.sleep(20)
+        assert not task.done()
+        await gmail.aclose()
+        await asyncio.wait([task], timeout=0.1)
+        assert task.done()
+        assert isinstance(task.exception(), OutcomeUnknown)
+
+    in_world(test, auto_expunge=False)
+
+
+@pytest.mark.parametrize("who", ["account", "mailbox"])
+@pytest.mark.parametrize("name", CALLS)
+def test_closed_within_a_timeout_it_is_done_to_its_end(name, who):
+    async def test(server, account, box, gmail):
+        if name == "expunge":
+            await box.add_flags("1:3", r"\Deleted")
+        server.faults.shape = Shape(latency=0.1)
+        account.drop_sessions()
+        await box.noop()
+        task = asyncio.ensure_future(CALLS[name](box))
+        await asyncio.sleep(0.05)
+        await (gmail if who == "account" else box).aclose(30)
+        await asyncio.wait([task], timeout=0.1)
+        assert task.done()
+        task.result()
+
+    in_world(test, auto_expunge=False)
+
+
+def test_closed_within_a_timeout_a_lost_move_is_looked_for_to_its_end():
+    async def test(server, account, box, gmail):
+        server.faults.add(Fault("close", "UID MOVE", point="reply", byte=0))
+        server.faults.add(Fault("delay", "UID SEARCH", times=None, seconds=2))
+        task = asyncio.ensure_future(box.move("1:3", "[Gmail]/Starred"))
+        await asyncio.sleep(1)
+        await box.aclose(30)
+        await asyncio.wait([task], timeout=0.1)
+        assert list(task.result().applied) == [1, 2, 3]
+
+    in_world(test)
