@@ -97,8 +97,8 @@ def _formula(token: Any, behind: Iterator[Any]) -> _Key | _Formula:
         operand = _Formula((_formula(next(behind), behind),))
         return _Key((token, *operand.tokens), (operand,))
     if name == "OR":
-        operands = tuple(_operands(behind))
-        return _Key(_either([one.tokens for one in operands]), operands) if len(operands) > 1 else operands[0]
+        first, *others = _operands(behind)
+        return _Key(_either([one.tokens for one in (first, *others)]), (first, *others)) if others else first
     arguments = tuple(next(behind) for _ in range(_ARGUMENTS.get(name, 1) if name else 0))
     uids = arguments[0] if name == "UID" and isinstance(arguments[0], UidSet) else None
     return _Key((token, *arguments), uids=uids)
