@@ -33,7 +33,7 @@ def measured(*arguments, timeout):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [(), ("whole",)])
+@pytest.mark.parametrize("more", [(), pytest.param(("whole",), marks=pytest.mark.nightly)])
 def test_fifty_watchers_take_little_memory_each_and_see_their_mail(more):
     found = measured("50", "quick", *more, timeout=55)
     assert found.kib_each <= MOST_KIB

@@ -127,7 +127,7 @@ def test_a_quit_whose_answer_is_lost_is_settled(dovecot, address):
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-@pytest.mark.parametrize("delete", [False, True], ids=["read", "delete"])
+@pytest.mark.parametrize("delete", [pytest.param(False, marks=pytest.mark.nightly), True], ids=["read", "delete"])
 def test_five_thousand_messages_through_a_cut_every_hundred(dovecot, address, delete):
     letters = [letter(number, 900) for number in range(5000)]
     dovecot.deliver_many(address, letters)

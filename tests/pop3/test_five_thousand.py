@@ -10,7 +10,7 @@ from tests.pop3.support import deletions, every, on_emulator, raws, sessions
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("recent", [False, True], ids=["popping", "recent"])
+@pytest.mark.parametrize("recent", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["popping", "recent"])
 def test_five_thousand_messages_through_a_cut_every_hundred(recent, monkeypatch):
     deleted = deletions(monkeypatch)
 

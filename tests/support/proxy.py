@@ -376,7 +376,10 @@ class Boundary:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST: what is buffered on either side is lost."""
-    sock = writer.get_extra_info("socket")
+    try:
+        sock = writer.get_extra_info("socket")
+    except AttributeError:  # asyncio's TLS transport of a connection that is gone cannot be asked any more
+        return
     if sock is not None and sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
