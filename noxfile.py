@@ -109,7 +109,7 @@ if not PYTHONS:
     sys.exit(f"None of Python {', '.join(SUPPORTED)} was found on PATH or under pyenv: install one.")
 LOWEST = next(iter(PYTHONS))
 _OTHERS = [version for version in PYTHONS if version != LOWEST]
-_SHARES = 5  # each of the others runs one of so many parts of the quick tests; ``nox -s everywhere`` runs them all
+_SHARES = 7  # each of the others runs one of so many parts of the quick tests; ``nox -s everywhere`` runs them all
 OLD_NEEDS = _OTHERS[0] if _OTHERS else None
 """Which Python tests the lowest versions allowed."""
 RELEASED = _OTHERS[-1] if _OTHERS else None

@@ -11,6 +11,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,13 +38,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", default="1/1", metavar="K/N", help="only every Nth test file, from the Kth on, by a hash of its name")
 
 
-def _take_part(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The files of other parts are not even read."""
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    return None if _is_of_part(config, collection_path.relative_to(config.rootpath).as_posix()) else True
+
+
+def _is_of_part(config: pytest.Config, name: str) -> bool:
     part, parts = map(int, config.getoption("--part").split("/"))
-    chosen = [item for item in items if zlib.crc32(item.nodeid.partition("::")[0].encode()) % parts == part - 1]
-    if len(chosen) < len(items):
-        kept = set(chosen)
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = chosen
+    return zlib.crc32(name.encode()) % parts == part - 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -149,7 +153,6 @@ def address() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    _take_part(config, items)
     for item in items:
         if item.get_closest_marker("slow") and item.path.parent.name != "cli":
             item.add_marker("unmeasured")

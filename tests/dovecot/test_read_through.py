@@ -28,7 +28,7 @@ def corpus(count, seed):
         yield f"From: a@example.com\r\nTo: b@example.com\r\nSubject: message {number}\r\n\r\n{body}".encode()
 
 
-@pytest.mark.parametrize("how", ["kick", "bye"])
+@pytest.mark.parametrize("how", [pytest.param("kick", marks=pytest.mark.nightly), "bye"])
 def test_every_message_comes_once_through_ten_lost_sessions_and_a_short_token(dovecot, address, how, tmp_path):
     delivered = dovecot.deliver_many(address, list(corpus(MESSAGES, seed=how)))
     places = sorted(random.Random(7).sample(range(1, MESSAGES), CUTS))
