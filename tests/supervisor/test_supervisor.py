@@ -240,8 +240,8 @@ async def test_what_only_a_person_can_help_fails_every_waiter_and_is_tried_again
 @kept()
 async def test_a_session_that_ends_for_good_is_not_opened_again(door, keeper):
     door.sessions[0].lose(errors.MailboxChanged("UIDVALIDITY", connection_lost=True))
-    await asyncio.sleep(0.01)
-    assert keeper.state is State.FAILED
+    while keeper.state is not State.FAILED:  # however busy the machine is; the test's own timeout ends it otherwise
+        await asyncio.sleep(0)
     assert door.tries == 1
 
 
@@ -565,7 +565,7 @@ def test_closing_ends_a_first_opening():
 @kept(None, errors.LoginRequired("revoked"), None)
 async def test_two_callers_of_a_supervisor_that_gave_up_both_get_the_next_session(door, keeper):
     door.sessions[0].lose()
-    await asyncio.sleep(0.01)
-    assert keeper.state is State.FAILED
+    while keeper.state is not State.FAILED:  # however busy the machine is; the test's own timeout ends it otherwise
+        await asyncio.sleep(0)
 
     assert await asyncio.gather(*(keeper.run(number, Effect.PURE) for _ in range(3))) == [2, 2, 2]
