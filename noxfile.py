@@ -2,7 +2,7 @@
 
 The whole test suite, with the real servers and under coverage, runs on the lowest Python that the machine has from 3.11 to
 3.13. On the others the tests that are not marked ``slow`` run, without coverage: on one with the lowest versions that pyproject.toml
-allows of what we need, on the last one against the wheel as it is released; where there are two others each takes a third of the test
+allows of what we need, on the last one against the wheel as it is released; where there are two others each takes a seventh of the test
 files, and ``nox -s everywhere`` gives each of them all. So the whole run stays under 12 minutes on two cores.
 What the tests with real servers need is installed first (tests/support/install.py); AIOGMAIL_REAL=0 runs without them, and
 the last line says so. Arguments after ``--`` go to pytest.
