@@ -19,10 +19,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import nox
+import nox.virtualenv
 
 ROOT = Path(__file__).parent
 SUPPORTED = ("3.11", "3.12", "3.13")
@@ -59,9 +61,16 @@ PURE = (  # covered wholly: no I/O, so nothing stands in the way
 )
 EXTRAS = "cli,keyring,redis,testing"
 
-nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
-nox.options.error_on_missing_interpreters = True
-nox.options.reuse_venv = "yes"
+
+def _uv_installs() -> bool:
+    """Whether there is a uv, and it finds packages here: it knows nothing of pip's settings (an index of one's own, a proxy)."""
+    if not nox.virtualenv.HAS_UV:
+        return False
+    command = [nox.virtualenv.UV, "pip", "compile", "--quiet", "--no-cache", "-"]
+    try:
+        return subprocess.run(command, input=b"wheel\n", capture_output=True, check=False, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _installer() -> Any:
@@ -73,6 +82,10 @@ def _installer() -> Any:
     spec.loader.exec_module(module)
     return module
 
+
+nox.options.default_venv_backend = "uv" if _uv_installs() else "virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.reuse_venv = "yes"
 
 install = _installer()
 if not install.wanted():
@@ -153,9 +166,10 @@ def layers(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy and pyright, over the package and a file that uses it as a stranger would."""
     _install(session, "types")
-    checked = [name for name in ("aiogmail", "tests/typing_use.py") if (ROOT / name).exists()]
-    session.run("mypy", "--strict", *checked)
-    session.run("pyright", *checked)
+    checked = ("aiogmail", "tests/typing_use.py")
+    with ThreadPoolExecutor() as both:  # each has a core to itself; ``result`` raises what failed
+        for check in [both.submit(session.run, *command, *checked) for command in (("mypy", "--strict"), ("pyright",))]:
+            check.result()
 
 
 def _node_modules(session: nox.Session) -> None:
@@ -184,7 +198,10 @@ def _build(session: nox.Session) -> Path:
     folder = Path(session.create_tmp()) / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     session.install("build>=1.2")
-    session.run("python", "-m", "build", "--outdir", str(folder), str(ROOT), silent=True)
+    uv = shutil.which(nox.virtualenv.UV) if session.venv_backend == "uv" else None
+    path = os.pathsep.join([str(Path(uv or sys.executable).parent), os.environ.get("PATH", "")])  # where ``build`` looks for uv
+    command = ("python", "-m", "build", "--installer", "uv" if uv else "pip", "--outdir", str(folder), str(ROOT))
+    session.run(*command, silent=True, env={"PATH": path})
     [wheel] = folder.glob("*.whl")
     return wheel
 
@@ -269,9 +286,14 @@ def release(session: nox.Session) -> None:
     for extra in ("", *EXTRAS.split(",")):
         venv = wheel.parent.parent / f"venv-{extra or 'alone'}"
         shutil.rmtree(venv, ignore_errors=True)
-        session.run("python", "-m", "venv", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
-        session.run(python, "-m", "pip", "install", "-q", f"{wheel}[{extra}]" if extra else str(wheel), external=True)
+        package = f"{wheel}[{extra}]" if extra else str(wheel)
+        if session.venv_backend == "uv":
+            session.run("uv", "venv", "-q", "--python", str(PYTHONS[RELEASED or LOWEST]), str(venv))
+            session.run("uv", "pip", "install", "-q", "--python", python, package)
+        else:
+            session.run("python", "-m", "venv", str(venv))
+            session.run(python, "-m", "pip", "install", "-q", package, external=True)
         session.run(python, "-W", "error", "-c", _IMPORTS[extra], external=True)
 
 

@@ -10,7 +10,7 @@ from aiogmail.ports import Outcome
 from aiogmail.smtp import SendResult
 from aiogmail.testing import Fault, GmailEmulator
 from tests.client.test_sending import ME, mail, on_gmail
-from tests.smtp.support import virtual
+from tests.support.aio import virtual
 
 
 class Slow:

@@ -56,6 +56,7 @@ async def slowest_command(server, account, seconds, *, rotate):
     return slowest, imap, expired
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("rotate", [True, False])
 def test_nobody_waits_for_a_session_that_is_replaced_before_its_token_ends(rotate):
     async def test(server, account):

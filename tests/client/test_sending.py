@@ -20,7 +20,7 @@ from aiogmail import (
 )
 from aiogmail.client.sent import Lost
 from aiogmail.testing import Behaviour, Fault, GmailEmulator
-from tests.smtp.support import virtual
+from tests.support.aio import virtual
 
 ME, YOU = "me@gmail.com", "you@gmail.com"
 

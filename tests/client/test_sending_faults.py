@@ -10,7 +10,7 @@ import pytest
 
 from aiogmail import Gmail, GmailError, Outcome, OutcomeUnknown
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, Shape, smtp
-from tests.smtp.support import virtual
+from tests.support.aio import virtual
 
 ME, YOU = "me@gmail.com", "you@gmail.com"
 

@@ -8,7 +8,7 @@ from aiogmail import AccessDenied, Disconnected, Gmail, Outcome, OutcomeUnknown
 from aiogmail.client.sent import NobodyToAsk
 from aiogmail.testing import Fault, GmailEmulator, Shape
 from tests.client.test_sending import ME, YOU, connections, mail, on_gmail
-from tests.smtp.support import virtual
+from tests.support.aio import virtual
 
 OWN = "<a.b@example.org>"
 

@@ -26,9 +26,9 @@ from aiogmail import (
 )
 from aiogmail.settings import Endpoint
 from aiogmail.smtp import Envelope, SmtpSession
-from tests.smtp.support import EHLO, ME, MSG, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
+from tests.smtp.support import EHLO, ME, MSG, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence
 from tests.support import ca
-from tests.support.aio import run
+from tests.support.aio import run, virtual
 
 TOKEN = "ya29.SECRET"
 ways = pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)

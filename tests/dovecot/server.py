@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,12 +20,12 @@ from tests.support import ca
 from tests.support.canary import CANARIES
 from tests.support.install import SWITCH
 from tests.support.jwt import Signer
+from tests.support.ports import free_ports
 
 from . import configuration
 from .maildir import Delivered, Maildir
 from .relay import Relay, Reservation
 
-_PORTS = range(20_000, 32_000)  # below the range that the kernel gives to outgoing connections
 _STARTS = 5  # tries to find a set of ports that stays free until Dovecot has bound them
 _START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 1.0
@@ -92,7 +91,7 @@ class Dovecot:
         self._release()
         self._relay = Reservation()
         servers = configuration.PORTS[:-1]
-        self.ports = {**dict(zip(servers, _free_ports(len(servers)), strict=True)), "relay": self._relay.port}
+        self.ports = {**dict(zip(servers, free_ports(len(servers)), strict=True)), "relay": self._relay.port}
         main = configuration.write(self.folder, self._identity, self.ports, ca.write_files(self.folder), self.signer.key)
         for name in ("run", "state", "home", "mail"):
             (self.folder / name).mkdir(exist_ok=True)
@@ -253,21 +252,6 @@ def _program(name: str) -> str:
     if path is None:
         raise DovecotFailed(f"{name} is not installed: python -m tests.support.install")
     return path
-
-
-def _free_ports(number: int) -> Iterator[int]:
-    """Ports that nobody listens on now, chosen at random so that parallel runs rarely meet."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if number == 0:
-            return
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        number -= 1
-        yield port
 
 
 def _accepts(port: int) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 from dataclasses import replace
 
 import pytest
@@ -12,6 +11,7 @@ from aiogmail.settings import Endpoint
 from tests.support import ca
 from tests.support.aio import run
 from tests.support.endpoint import TokenEndpoint
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.real
 
@@ -25,28 +25,27 @@ async def attempt(address, credentials, settings, mailbox="INBOX"):
     return caught.value, asyncio.get_running_loop().time() - began
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def test_a_token_that_the_server_does_not_believe(dovecot, address):
     async def main():
         async with TokenEndpoint(dovecot.signer, tls=False) as endpoint:
             credentials = endpoint.credentials(address)
             endpoint.account(address).bad = True
-            error, took = await attempt(address, credentials, dovecot.settings)
-            assert type(error) is errors.TokenRefused
-            assert "Authentication failed" in str(error)
-            assert error.status == "401"
-            assert error.connection_lost
-            assert len(endpoint.issued(address)) == 2, "refreshed once, and not again"
-            assert await dovecot.sessions(address) == 0
-            return took
+            took = []
+            for tries in (1, 2, 3):  # half of the time is Dovecot's: a busy machine is given three chances to show the rest
+                error, seconds = await attempt(address, credentials, dovecot.settings)
+                assert type(error) is errors.TokenRefused
+                assert "Authentication failed" in str(error)
+                assert error.status == "401"
+                assert error.connection_lost
+                assert len(endpoint.issued(address)) == 2 * tries, "refreshed once, and not again"
+                assert await dovecot.sessions(address) == 0
+                took.append(seconds)
+                if seconds < 1:
+                    break
+            # Dovecot holds every NO back for half a second; the second refusal is known before that.
+            assert min(took) < 1
 
-    # Dovecot holds every NO back for half a second; the second refusal is known before that.
-    assert run(main()) < 1
+    run(main())
 
 
 def test_a_refresh_token_that_was_revoked(dovecot, address):
@@ -87,7 +86,7 @@ def test_a_mailbox_that_is_not_there(dovecot, address):
 def test_a_door_that_is_not_there(dovecot, address, make, words):
     async def main():
         async with TokenEndpoint(dovecot.signer, tls=False) as endpoint:
-            settings = replace(dovecot.settings, imap=make(free_port()))
+            settings = replace(dovecot.settings, imap=make(*free_ports(1)))
             error, took = await attempt(address, endpoint.credentials(address), settings)
             assert type(error) is errors.ConnectFailed
             assert re.search(words, str(error))

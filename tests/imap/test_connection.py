@@ -259,6 +259,7 @@ async def _fetch_token():
     return TOKEN, dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
 
 
+@pytest.mark.unmeasured
 @both_loops
 @in_the_clear_and_over_tls
 def test_a_flood_of_tiny_lines_leaves_the_loop_its_turns(tls, uvloop):

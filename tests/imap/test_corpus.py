@@ -87,6 +87,7 @@ def test_the_corpus_is_large_enough():
     assert len(WELL_FORMED) >= 300
 
 
+@pytest.mark.unmeasured
 def test_well_formed_messages_read_as_the_standard_library_reads_them():
     wrong = {}
     for name, raw in WELL_FORMED.items():
@@ -97,6 +98,7 @@ def test_well_formed_messages_read_as_the_standard_library_reads_them():
     assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("part", range(4))
 def test_a_malformed_message_raises_nothing(part):
     for name in sorted(MALFORMED)[part::4]:

@@ -55,6 +55,7 @@ def check(found):
         found[name].parts, found[name].defects, found[name].text, found[name].html, found[name].attachments, dict(found[name].headers)
 
 
+@pytest.mark.unmeasured
 def test_through_the_emulator():
     async def main():
         async with GmailEmulator() as server:
@@ -67,6 +68,7 @@ def test_through_the_emulator():
     run(main())
 
 
+@pytest.mark.unmeasured
 @pytest.mark.real
 def test_through_dovecot(dovecot, address):
     names = [name for name in NAMES if OCTETS[name].count(b"\r\n") == OCTETS[name].count(b"\n") == OCTETS[name].count(b"\r")]

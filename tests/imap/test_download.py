@@ -11,7 +11,7 @@ import pytest
 
 from aiogmail import ConfigurationError, Gmail, Limits, MailboxChanged, ProtocolError, Q, StateError, TokenProvider, errors
 from aiogmail.testing import Fault, GmailEmulator
-from tests.support.aio import run
+from tests.support.aio import run, virtual
 from tests.support.scripted import ScriptedImap
 
 from .test_fetch import ADDRESS, imap_connections
@@ -43,6 +43,7 @@ def offsets(server):
     return [int(text.partition("[]<")[2].partition(".")[0]) for text in texts]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(15))
 def test_whatever_is_cut_every_octet_comes_once_and_in_order(seed):
     chance = random.Random(seed)
@@ -207,17 +208,15 @@ def test_a_refusal_is_told_in_the_servers_words():
     run(with_message(test))
 
 
-@pytest.mark.slow
 def test_a_temporary_refusal_in_the_middle_is_waited_out():
     async def test(server, account, inbox, raw):
         server.faults.add(Fault("answer", "UID FETCH", text="NO [UNAVAILABLE] Temporary System Problem (Failure)", skip=4))
         assert b"".join([chunk async for chunk in inbox.download(1)]) == raw
         assert len(imap_connections(server)) == 1
 
-    run(with_message(test))
+    virtual(with_message(test))
 
 
-@pytest.mark.slow
 def test_uidvalidity_that_changed_ends_it():
     async def test(server, account, inbox, raw):
         with pytest.raises(MailboxChanged):
@@ -225,7 +224,7 @@ def test_uidvalidity_that_changed_ends_it():
                 account.change_uidvalidity("INBOX")
                 account.expire_sessions()
 
-    run(with_message(test))
+    virtual(with_message(test))
 
 
 @pytest.mark.parametrize("uid", [0, -1, 2**32, True, "1", None])

@@ -15,7 +15,7 @@ from aiogmail.imap.pending import Pending
 from aiogmail.imap.uidset import UidSet
 from aiogmail.imap.wire import ResponseParser
 from aiogmail.testing import Fault, GmailEmulator
-from tests.support.aio import run
+from tests.support.aio import run, virtual
 from tests.support.endpoint import TokenEndpoint
 from tests.support.scripted import ScriptedImap
 
@@ -203,7 +203,6 @@ def test_messages_that_go_away_meanwhile_are_left_out():
     run(with_inbox(test))
 
 
-@pytest.mark.slow
 def test_uidvalidity_that_changed_is_told_and_nothing_of_the_new_mailbox_handed_on():
     async def test(server, account, inbox, raws):
         seen = []
@@ -220,7 +219,7 @@ def test_uidvalidity_that_changed_is_told_and_nothing_of_the_new_mailbox_handed_
         with pytest.raises(MailboxChanged):
             await inbox.noop()
 
-    run(with_inbox(test, count=100, limits=Limits(buffer=4000)))
+    virtual(with_inbox(test, count=100, limits=Limits(buffer=4000)))
 
 
 def test_messages_that_cannot_be_fetched_are_told_after_all_others_came():
@@ -245,7 +244,6 @@ def test_bad_is_not_asked_again():
     run(with_inbox(test))
 
 
-@pytest.mark.slow
 def test_a_temporary_refusal_is_waited_out():
     async def test(server, account, inbox, raws):
         server.faults.add(
@@ -255,7 +253,7 @@ def test_a_temporary_refusal_is_waited_out():
         assert len([message async for message in inbox.fetch("1:30", "flags")]) == 30
         assert asyncio.get_running_loop().time() - began >= 5
 
-    run(with_inbox(test))
+    virtual(with_inbox(test))
 
 
 def test_two_tasks_do_not_share_an_iterator():

@@ -54,6 +54,11 @@ def test_what_is_wrong_is_told_and_what_is_there_can_be_read(raw, defect):
     assert [found.octets(part.section) for part in found.root.walk() if part.type == "TEXT"] == [b"x"]
 
 
+def test_a_content_type_that_is_empty_is_text_and_no_defect():
+    found = read_mime(b"Content-Type:\r\n\r\nx")
+    assert (found.root.type, found.root.subtype, found.defects) == ("TEXT", "PLAIN", [])
+
+
 def test_levels_and_parts_are_bounded():
     levels = 200
     raw = b"".join(b"Content-Type: multipart/mixed; boundary=x%d\r\n\r\n--x%d\r\n" % (level, level) for level in range(levels))

@@ -14,7 +14,7 @@ from aiogmail.ports import Effect, Outcome
 from aiogmail.secret import Secret
 from aiogmail.settings import Limits, Timeouts
 from tests.imap.link import Wire
-from tests.support.aio import run
+from tests.support.aio import virtual
 
 
 class Change(Command[None]):
@@ -54,7 +54,7 @@ def test_reads_are_pipelined_to_a_depth_and_in_order():
         assert all(one.future.done() for one in pending)
         assert not wire.queue.is_contended
 
-    run(main())
+    virtual(main())
 
 
 def test_what_changes_something_goes_alone():
@@ -72,7 +72,7 @@ def test_what_changes_something_goes_alone():
         wire.say("A3 OK done\r\n")
         await after.future
 
-    run(main())
+    virtual(main())
 
 
 def test_a_select_travels_behind_reads_and_reads_behind_it():
@@ -91,7 +91,7 @@ def test_a_select_travels_behind_reads_and_reads_behind_it():
         assert [row.uid for row in rows] == [1]
         assert await fetch.future == UidSet(2)  # the one that did not come
 
-    run(main())
+    virtual(main())
 
 
 def test_nothing_behind_a_select_is_handed_on_when_uidvalidity_is_another():
@@ -106,7 +106,7 @@ def test_nothing_behind_a_select_is_handed_on_when_uidvalidity_is_another():
         assert rows == []
         assert isinstance(wire.failed[0], errors.MailboxChanged)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_failed_select_fails_what_was_written_behind_it():
@@ -118,7 +118,7 @@ def test_a_failed_select_fails_what_was_written_behind_it():
         assert isinstance(select.future.exception(), errors.MailboxNotFound)
         assert isinstance(search.future.exception(), errors.MailboxNotFound)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_select_without_uidvalidity_is_refused():
@@ -129,7 +129,7 @@ def test_a_select_without_uidvalidity_is_refused():
         wire.say("A1 OK done\r\n")
         assert isinstance(select.future.exception(), errors.ProtocolError)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_synchronising_literal_waits_for_its_continuation_and_nothing_gets_between():
@@ -147,7 +147,7 @@ def test_a_synchronising_literal_waits_for_its_continuation_and_nothing_gets_bet
         assert wire.sent() == b"A2 NOOP\r\n"
         wire.say("A2 OK done\r\n")
 
-    run(main())
+    virtual(main())
 
 
 def test_a_literal_that_is_not_wanted_is_not_sent():
@@ -163,7 +163,7 @@ def test_a_literal_that_is_not_wanted_is_not_sent():
         wire.say("A2 OK done\r\n")
         await after.future
 
-    run(main())
+    virtual(main())
 
 
 def test_non_synchronising_literals_go_in_one_piece():
@@ -174,7 +174,7 @@ def test_non_synchronising_literals_go_in_one_piece():
         assert wire.sent() == b"A1 CREATE {3+}\r\none\r\n"
         wire.queue.fail(errors.Disconnected("end"))
 
-    run(main())
+    virtual(main())
 
 
 def test_a_large_literal_is_handed_over_in_blocks_and_obeys_the_transport():
@@ -193,7 +193,7 @@ def test_a_large_literal_is_handed_over_in_blocks_and_obeys_the_transport():
         assert wire.sent() == b"A2 NOOP\r\n"
         wire.say("A2 OK done\r\n")
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_what_nobody_waits_for_fails_the_connection(text, words):
             wire.queue.submit(Noop())
         assert caught.value.outcome is Outcome.NOT_APPLIED
 
-    run(main())
+    virtual(main())
 
 
 def test_a_tagged_reply_completes_its_command_once():
@@ -235,7 +235,7 @@ def test_a_tagged_reply_completes_its_command_once():
         wire.say("A1 OK again\r\n")
         assert isinstance(wire.failed[0], errors.ProtocolError)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_cancelled_command_that_was_not_written_is_forgotten():
@@ -251,7 +251,7 @@ def test_a_cancelled_command_that_was_not_written_is_forgotten():
         assert wire.sent() == b"A1 NOOP\r\n"
         assert not wire.failed
 
-    run(main())
+    virtual(main())
 
 
 def test_the_reply_of_a_cancelled_read_is_dropped_and_the_next_command_gets_its_own():
@@ -267,7 +267,7 @@ def test_the_reply_of_a_cancelled_read_is_dropped_and_the_next_command_gets_its_
         assert await next_one.future == UidSet(9)
         assert not wire.failed
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("written_whole", [True, False])
@@ -281,7 +281,7 @@ def test_a_cancelled_change_costs_the_connection(written_whole):
             await task
         assert "was cancelled on the wire" in str(wire.failed[0])
 
-    run(main())
+    virtual(main())
 
 
 def test_every_waiter_hears_of_the_end_with_the_same_cause():
@@ -296,7 +296,7 @@ def test_every_waiter_hears_of_the_end_with_the_same_cause():
         assert isinstance(wire.queue.error, errors.SessionExpired)
         wire.say("A1 OK too late\r\n")
 
-    run(main())
+    virtual(main())
 
 
 def test_a_bye_before_the_ok_of_logout_is_no_loss():
@@ -307,7 +307,7 @@ def test_a_bye_before_the_ok_of_logout_is_no_loss():
         assert await logout.future is None
         assert not wire.failed
 
-    run(main())
+    virtual(main())
 
 
 def test_untagged_data_goes_to_the_oldest_command_that_wants_it_and_else_to_the_mailbox():
@@ -321,7 +321,7 @@ def test_untagged_data_goes_to_the_oldest_command_that_wants_it_and_else_to_the_
         assert await capability.future == {"IMAP4REV1", "IDLE"}
         assert [type(one) for one in wire.unsolicited] == [Exists, Status]
 
-    run(main())
+    virtual(main())
 
 
 def test_rows_of_two_fetches_on_the_wire_go_each_to_its_own():
@@ -336,7 +336,7 @@ def test_rows_of_two_fetches_on_the_wire_go_each_to_its_own():
         assert [row.uid for row in twos] == [2, 3]
         assert len(wire.unsolicited) == 3
 
-    run(main())
+    virtual(main())
 
 
 def test_a_row_that_comes_in_two_parts_is_handed_on_whole():
@@ -351,7 +351,7 @@ def test_a_row_that_comes_in_two_parts_is_handed_on_whole():
         assert "BODY[]" not in rows[1]
         assert await fetch.future == UidSet(3)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_command_that_is_not_answered_fails_by_its_deadline():
@@ -367,7 +367,7 @@ def test_a_command_that_is_not_answered_fails_by_its_deadline():
         assert isinstance(second.future.exception(), errors.TimedOut)
         assert "NOOP was not answered within 0.05 s" in str(wire.failed[0])
 
-    run(main())
+    virtual(main())
 
 
 def test_a_drip_of_bytes_does_not_keep_a_large_reply_alive():
@@ -383,7 +383,7 @@ def test_a_drip_of_bytes_does_not_keep_a_large_reply_alive():
         assert 0.09 <= asyncio.get_running_loop().time() - began < 0.3
         assert isinstance(search.future.exception(), errors.TimedOut)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_large_reply_that_flows_or_that_we_hold_back_ourselves_is_waited_for():
@@ -399,7 +399,7 @@ def test_a_large_reply_that_flows_or_that_we_hold_back_ourselves_is_waited_for()
         wire.say("A1 OK\r\n")
         assert await search.future == UidSet(1)
 
-    run(main())
+    virtual(main())
 
 
 def test_the_queue_is_bounded():
@@ -411,7 +411,7 @@ def test_the_queue_is_bounded():
             wire.queue.submit(Noop())
         wire.queue.fail(errors.Disconnected("end"))
 
-    run(main())
+    virtual(main())
 
 
 def test_what_cannot_be_encoded_is_refused_and_the_next_command_goes_on():
@@ -424,7 +424,7 @@ def test_what_cannot_be_encoded_is_refused_and_the_next_command_goes_on():
         wire.say("A2 OK\r\n")
         await good.future
 
-    run(main())
+    virtual(main())
 
 
 def test_the_log_shows_commands_but_no_secret(caplog):
@@ -435,7 +435,7 @@ def test_the_log_shows_commands_but_no_secret(caplog):
         assert b"hunter2-password" in wire.sent()
         wire.say("A1 OK fine\r\n")
 
-    run(main())
+    virtual(main())
     assert "CREATE" in caplog.text
     assert "fine" in caplog.text
     assert "hunter2" not in caplog.text
@@ -474,7 +474,7 @@ def test_a_command_without_end_is_ended_for_others():
         assert wire.sent() == b"A2 NOOP\r\n"
         wire.say("A2 OK\r\n")
 
-    run(main())
+    virtual(main())
 
 
 class Full(Wire):
@@ -508,7 +508,7 @@ def test_a_literal_that_need_not_wait_and_is_refused_half_way_fails_with_the_ser
             assert outcome_of(one.future) is Outcome.NOT_APPLIED
         assert wire.sent() == b""
 
-    run(main())
+    virtual(main())
 
 
 class Broken(Change):
@@ -529,7 +529,7 @@ def test_whatever_error_writing_a_command_meets_who_waits_hears_of_it_and_the_ne
         await good.future
         assert not wire.failed
 
-    run(main())
+    virtual(main())
 
 
 class Greedy(UidFetch):
@@ -549,7 +549,7 @@ def test_and_so_it_is_when_commands_are_put_together():
         await change.future
         await good.future
 
-    run(main())
+    virtual(main())
 
 
 # -- rows that lack something ----------------------------------------------------------------------------------------------
@@ -579,7 +579,7 @@ def test_a_row_that_lacks_what_was_asked_for_is_handed_on_and_not_reported_as_go
         assert [(row.uid, sorted(row.names())) for row in rows] == [(1, names)]
         assert await fetch.future == UidSet(2)
 
-    run(main())
+    virtual(main())
 
 
 def test_flags_that_changed_of_a_message_that_did_not_come_are_no_row():
@@ -591,7 +591,7 @@ def test_flags_that_changed_of_a_message_that_did_not_come_are_no_row():
         assert rows == []
         assert await fetch.future == UidSet("1:2")
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("item", ["RFC822.SIZE", "MODSEQ", "X-GM-MSGID", "X-GM-THRID"])
@@ -605,7 +605,7 @@ def test_nil_for_a_number_is_a_row_all_the_same(item):
         assert rows[0].number(item) is None
         assert await fetch.future == UidSet()
 
-    run(main())
+    virtual(main())
 
 
 # -- riders ------------------------------------------------------------------------------------------------------------------
@@ -634,7 +634,7 @@ def test_a_large_fetch_takes_no_small_ones_along():
         assert isinstance(wire.failed[0], errors.Disconnected)
         assert isinstance(small.future.exception(), errors.Disconnected)
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
@@ -658,7 +658,7 @@ def test_who_goes_away_leaves_the_run_to_the_others(gone):
                 assert await one.future == UidSet()
                 assert [row.get("BODY[]") for row in rows] == [b"%d" % (place + 1)]
 
-    run(main())
+    virtual(main())
 
 
 def test_the_last_of_a_large_run_that_goes_away_costs_the_connection_and_of_a_small_one_does_not():
@@ -675,7 +675,7 @@ def test_the_last_of_a_large_run_that_goes_away_costs_the_connection_and_of_a_sm
                 wire.say("* 1 FETCH (UID 1 BODY[] NIL)\r\nA2 OK\r\nA3 OK\r\n")
                 await after.future
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("line", [200, 1000, 16 * 1024])
@@ -696,7 +696,7 @@ def test_a_merged_command_line_is_no_longer_than_the_limit_with_its_items(line, 
         assert all(one.future.exception() is None for one in pending)
         assert min(line - 30, 5000) < longest <= line
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("enabled", ["UTF8=ACCEPT", "CONDSTORE UTF8=ACCEPT"])
@@ -712,7 +712,7 @@ def test_once_utf8_is_enabled_names_travel_as_utf_8_both_ways(enabled):
         wire.say('* STATUS "Entwürfe & mehr" (MESSAGES 3)\r\nA2 OK\r\n')
         assert await status.future == {"MESSAGES": 3}
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("reply", ["A1 OK\r\n", "* ENABLED\r\nA1 OK\r\n", "* ENABLED CONDSTORE\r\nA1 OK\r\n", "A1 BAD what\r\n"])
@@ -726,4 +726,4 @@ def test_names_stay_in_utf_7_where_the_server_did_not_enable_it(reply):
         wire.say("* STATUS &AOk- (MESSAGES 3)\r\nA2 OK\r\n")
         assert await status.future == {"MESSAGES": 3}
 
-    run(main())
+    virtual(main())

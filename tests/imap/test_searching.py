@@ -118,6 +118,7 @@ def test_many_keys_that_are_short_each_are_asked_one_by_one():
     assert run(search(model, keys, charset)) == Model(100_000).all_of(iter(keys))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("make", "most"),
     [

@@ -13,7 +13,7 @@ from aiogmail.imap.session import ImapSession
 from aiogmail.ports import Credential
 from aiogmail.secret import Secret
 from aiogmail.settings import Endpoint
-from tests.support.aio import run
+from tests.support.aio import virtual
 from tests.support.scripted import ScriptedImap, ScriptedServer
 
 ADDRESS = "me@example.org"
@@ -46,7 +46,7 @@ def scripted(test, *, tls=False, **attributes):
                 setattr(server, name, value)
             await test(server)
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -90,7 +90,7 @@ def test_the_login_does_not_wait_for_the_greeting_unless_told_to(eager):
             assert order == [eager]
             opened.abort()
 
-    run(main())
+    virtual(main())
 
 
 def test_capabilities_in_the_greeting_save_the_question():
@@ -299,7 +299,7 @@ def test_a_server_that_closes_without_a_word():
             with pytest.raises(errors.Disconnected, match="closed the connection|connection lost"):
                 await ImapSession.open(ADDRESS, Source(), settings)
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("eager", [True, False])
@@ -314,7 +314,7 @@ def test_a_server_that_says_nothing_is_left_by_the_deadline(eager):
             with pytest.raises(errors.ConnectFailed, match=r"within 0\.1 s"):
                 await ImapSession.open(ADDRESS, Source(), settings, eager=eager)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_server_that_never_answers_the_login_is_left_by_the_deadline():
@@ -354,7 +354,7 @@ def test_plain_tls_to_a_plain_server_is_told():
             with pytest.raises(errors.ConnectFailed, match="TLS failed|cannot connect"):
                 await opened(server, imap=endpoint)
 
-    run(main())
+    virtual(main())
 
 
 def test_logging_out_of_a_silent_server_ends_by_its_deadline():

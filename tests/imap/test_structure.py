@@ -99,6 +99,19 @@ def test_an_empty_related_has_no_text():
     assert BodyPart("1", "image", "png").body("html") is None
 
 
+@pytest.mark.parametrize(
+    ("start", "number"),
+    [(b'"<root@x>"', "2"), (b'"<nobody@x>"', None), (b'""', None)],
+    ids=["named", "named wrongly", "not named"],
+)
+def test_the_text_of_a_related_is_its_root(start, number):
+    html = b'("TEXT" "HTML" NIL "<root@x>" NIL "7BIT" 1 1)'
+    image = b'("IMAGE" "PNG" NIL "<image@x>" NIL "BASE64" 4)'
+    found = structure(b"(" + image + html + b' "RELATED" ("BOUNDARY" "b" "START" ' + start + b") NIL NIL)").body("html")
+    assert (found and found.number) == number  # where none is named, the first is the root: the image
+    assert structure(b"(" + html + image + b' "RELATED" ("BOUNDARY" "b" "START" ' + start + b") NIL NIL)").body("html").number == "1"
+
+
 def test_what_names_a_part():
     assert part_number("1.2") == "1.2"
     assert part_number(BodyPart("3", "text", "plain")) == "3"

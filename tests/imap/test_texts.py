@@ -125,6 +125,7 @@ def test_what_is_no_item_is_refused_before_anything_is_sent():
     run(with_letters(test, 1))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_is_cut_every_text_comes_once(seed):
     chance = random.Random(seed)

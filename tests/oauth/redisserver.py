@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.support.ports import free_ports
+
 
 class RedisServer:
     """``with RedisServer(folder) as server``: ``server.url``; :meth:`stop` and :meth:`start` keep port and data."""
@@ -14,9 +16,7 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str):
         self.folder = folder
         self.options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        [self.port] = free_ports(1)
 
     @property
     def url(self) -> str:

@@ -13,7 +13,7 @@ from aiogmail.ports import Credential
 from aiogmail.secret import Secret
 from aiogmail.settings import Settings, Timeouts
 from aiogmail.testing import Behaviour, GmailEmulator, pop3, run_virtual
-from tests.support.aio import run
+from tests.support.aio import virtual
 from tests.support.canary import CANARIES
 from tests.support.scripted import ScriptedServer
 
@@ -209,7 +209,7 @@ def scripted(test, letters=LETTERS, **options):
         async with ScriptedPop(letters, **options) as server:
             await test(server)
 
-    run(main())
+    virtual(main())
 
 
 async def silent(connection, words):

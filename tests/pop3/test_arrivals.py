@@ -111,6 +111,7 @@ async def test_commands_are_legal_inside_the_loop(server, me, gmail):
     assert all(stored.popped for stored in me.messages)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("window", [250, 7])
 @pytest.mark.parametrize("cut", [1, 2, 3, 7, 10])
 @pytest.mark.parametrize("action", ["close", "reset"])

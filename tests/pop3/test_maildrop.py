@@ -206,6 +206,7 @@ async def test_the_session_ends_with_its_token_and_nobody_notices(server, me, gm
     assert [stored.popped for stored in me.messages] == [True, True, False]
 
 
+@pytest.mark.unmeasured
 @on_emulator(1, session_ends_with_token=False)
 async def test_seven_days_are_a_session(server, me, gmail):
     async with gmail.pop3() as pop:

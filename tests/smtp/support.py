@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 
 from aiogmail.ports import Credential
 from aiogmail.secret import Secret
 from aiogmail.settings import Endpoint, Settings, Timeouts
 from aiogmail.smtp import SmtpSession
 from aiogmail.smtp.models import compose
-from aiogmail.testing import VirtualLoop
-from tests.support import aio
 
 ME = "me@gmail.com"
 EHLO = (
@@ -20,17 +17,6 @@ NO_CHUNKING = EHLO.replace("250-CHUNKING\r\n", "")
 PLAIN = "250-x\r\n250-8BITMIME\r\n250 AUTH XOAUTH2\r\n"
 WAYS = {"BDAT": EHLO, "DATA": NO_CHUNKING, "one by one": PLAIN}
 MSG = b"From: me@gmail.com\r\nTo: you@example.org\r\nSubject: hello\r\n\r\nbody\r\n.dot\r\n"
-
-
-def virtual(coro, seed=0):
-    """Run under virtual time; whatever is left behind fails the test."""
-    complaints = []
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(seed)) as runner:
-        runner.get_loop().set_exception_handler(lambda _, context: complaints.append(aio._describe(context)))
-        result = runner.run(aio._watched(coro, 1e7, complaints))
-    gc.collect(1)
-    assert not complaints, "\n".join(complaints)
-    return result
 
 
 class Gone(Exception):

@@ -21,6 +21,7 @@ def written_by_the_library(message):
     return out.getvalue()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("rules", [policy.compat32, policy.default, policy.SMTP], ids=["compat32", "default", "SMTP"])
 @pytest.mark.parametrize("block", [1, 2, 7, 64])
 def test_it_is_what_the_email_package_writes_wherever_a_block_ends(monkeypatch, rules, block):

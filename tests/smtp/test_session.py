@@ -24,9 +24,9 @@ from aiogmail.ports import Outcome
 from aiogmail.settings import Endpoint, Settings, Timeouts
 from aiogmail.smtp import SmtpSession
 from aiogmail.testing import GmailEmulator
-from tests.smtp.support import EHLO, ME, MSG, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
+from tests.smtp.support import EHLO, ME, MSG, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence
 from tests.support import ca
-from tests.support.aio import run
+from tests.support.aio import run, virtual
 
 CHALLENGE = base64.b64encode(b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}').decode()
 BAD_TOKEN = "535-5.7.8 Username and Password not accepted. For more information, go to\r\n535 5.7.8  https://support a - gsmtp\r\n"

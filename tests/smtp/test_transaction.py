@@ -25,7 +25,8 @@ from aiogmail.ports import Outcome
 from aiogmail.settings import Limits
 from aiogmail.smtp import Envelope, Manners, SmtpSession
 from aiogmail.testing import Shape
-from tests.smtp.support import EHLO, MSG, NO_CHUNKING, PLAIN, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence, virtual
+from tests.smtp.support import EHLO, MSG, NO_CHUNKING, PLAIN, WAYS, SmtpServer, Tokens, hang_up, letter, say, session, silence
+from tests.support.aio import virtual
 
 ways = pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
 both = pytest.mark.parametrize("ehlo", [EHLO, NO_CHUNKING], ids=["BDAT", "DATA"])

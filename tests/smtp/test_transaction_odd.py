@@ -6,7 +6,8 @@ import pytest
 
 from aiogmail import CommandError, GmailError, Outcome, ProtocolError, RecipientsRefused, SmtpClient
 from tests.compat.test_defects_smtp import provider
-from tests.smtp.support import ME, MSG, NO_CHUNKING, WAYS, SmtpServer, letter, say, session, virtual
+from tests.smtp.support import ME, MSG, NO_CHUNKING, WAYS, SmtpServer, letter, say, session
+from tests.support.aio import virtual
 
 ways = pytest.mark.parametrize("ehlo", WAYS.values(), ids=WAYS)
 

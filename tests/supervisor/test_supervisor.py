@@ -9,7 +9,7 @@ from aiogmail import errors
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Timeouts
 from aiogmail.supervisor import Backoff, State, Supervisor
-from tests.support.aio import run
+from tests.support.aio import virtual
 
 
 class FakeSession:
@@ -67,7 +67,7 @@ def kept(*failures, **timeouts):
                 finally:
                     await keeper.aclose()
 
-            run(main())
+            virtual(main())
 
         del wrapped.__wrapped__  # pytest would take the arguments for fixtures
         return wrapped
@@ -102,7 +102,7 @@ def test_lost_work_runs_again_on_the_next_session():
         assert door.sessions[-1].left
         assert all(session.aborted for session in door.sessions)
 
-    run(main())
+    virtual(main())
 
 
 @kept()
@@ -143,7 +143,7 @@ def test_the_first_opening_is_tried_twice_at_most():
         assert door.tries == 2
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_first_opening_that_cannot_be_helped_is_tried_once(failure):
         assert door.tries == 1
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 def test_a_cancelled_first_opening_leaves_nothing():
@@ -175,7 +175,7 @@ def test_a_cancelled_first_opening_leaves_nothing():
         assert keeper.state is State.FAILED
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 @kept(None, *[errors.ConnectFailed(f"refused {n}") for n in range(1000)], recover=0.1)
@@ -214,7 +214,7 @@ def test_an_outage_that_hangs_is_told_as_a_time_out():
             await keeper.run(work, Effect.PURE)
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 @kept(None, *[errors.ConnectFailed("refused")] * 3, None)
@@ -260,7 +260,7 @@ def test_a_server_that_accepts_and_drops_is_not_hammered():
         assert 3 <= door.tries <= 5  # at once, then 0.05, 0.1, 0.2 s
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 @kept()
@@ -302,7 +302,7 @@ def test_a_supervisor_that_is_not_open_says_so():
         with pytest.raises(errors.StateError, match="closed"):
             await keeper.run(work, Effect.PURE)
 
-    run(main())
+    virtual(main())
 
 
 def test_closing_lets_running_work_end_within_its_timeout():
@@ -319,7 +319,7 @@ def test_closing_lets_running_work_end_within_its_timeout():
         await keeper.aclose(timeout=1.0)
         assert await task == "ended"
 
-    run(main())
+    virtual(main())
 
 
 def test_closing_does_not_wait_longer_than_its_timeout():
@@ -337,7 +337,7 @@ def test_closing_does_not_wait_longer_than_its_timeout():
         with pytest.raises(errors.StateError, match="closed"):
             await task
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("timeout", [None, 5.0])
@@ -362,7 +362,7 @@ def test_closing_ends_a_pause_that_the_server_asked_for(timeout):
         assert (caught.value.outcome, caught.value.stage) == (Outcome.NOT_APPLIED, "MAIL")
         assert isinstance(caught.value.__cause__, errors.Throttled)
 
-    run(main())
+    virtual(main())
 
 
 def test_closing_lets_a_pause_end_that_is_over_within_its_timeout():
@@ -382,7 +382,7 @@ def test_closing_lets_a_pause_end_that_is_over_within_its_timeout():
         await keeper.aclose(timeout=5.0)
         assert await task == "done"
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("timeout", [None, 5.0])
@@ -407,7 +407,7 @@ def test_closing_ends_a_first_opening_that_hangs(timeout):
         assert given_up
         assert keeper.state is State.CLOSED
 
-    run(main())
+    virtual(main())
 
 
 def test_a_closing_that_is_cancelled_while_work_has_its_time_takes_no_leave():
@@ -432,7 +432,7 @@ def test_a_closing_that_is_cancelled_while_work_has_its_time_takes_no_leave():
         assert not door.sessions[0].left
         assert keeper.state is State.CLOSED
 
-    run(main())
+    virtual(main())
 
 
 def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monkeypatch):
@@ -450,7 +450,7 @@ def test_a_first_opening_cancelled_between_its_two_tries_can_be_tried_again(monk
         assert keeper.session is door.sessions[0]
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("failure", [ValueError("secret"), RuntimeError("no executor"), ZeroDivisionError()])
@@ -480,7 +480,7 @@ def test_an_opening_that_fails_in_an_unforeseen_way_is_told_at_once_and_tried_ag
         await asyncio.sleep(0.01)
         raise failure
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize("failure", [OSError(5, "no disk"), asyncio.CancelledError()])
@@ -494,7 +494,7 @@ def test_an_opening_that_fails_in_an_unforeseen_way_and_may_succeed_later_is_tri
         assert door.tries == 3
         await keeper.aclose()
 
-    run(main())
+    virtual(main())
 
 
 def test_a_supervisor_that_breaks_tells_who_waits_and_begins_anew_when_asked(monkeypatch, caplog):
@@ -520,7 +520,7 @@ def test_a_supervisor_that_breaks_tells_who_waits_and_begins_anew_when_asked(mon
         await session.closed
         raise session.closed.result()
 
-    run(main())
+    virtual(main())
     assert "secret" not in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
@@ -540,7 +540,7 @@ def test_closing_ends_what_waits_out_a_floor():
         with pytest.raises(errors.StateError, match="closed"):
             await waiting
 
-    run(main(), timeout=5)
+    virtual(main(), timeout=5)
 
 
 def test_closing_ends_a_first_opening():
@@ -559,13 +559,13 @@ def test_closing_ends_a_first_opening():
         with pytest.raises(errors.StateError, match="closed while it was being opened"):
             await opening
 
-    run(main(), timeout=5)
+    virtual(main(), timeout=5)
 
 
 @kept(None, errors.LoginRequired("revoked"), None)
 async def test_two_callers_of_a_supervisor_that_gave_up_both_get_the_next_session(door, keeper):
     door.sessions[0].lose()
-    while keeper.state is not State.FAILED:  # however busy the machine is; the test's own timeout ends it otherwise
-        await asyncio.sleep(0)
+    while keeper.state is not State.FAILED:
+        await asyncio.sleep(0.001)
 
     assert await asyncio.gather(*(keeper.run(number, Effect.PURE) for _ in range(3))) == [2, 2, 2]

@@ -8,7 +8,10 @@ import io
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from aiogmail.testing import VirtualLoop
+
 T = TypeVar("T")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 GRACE_TURNS = 10  # loop turns for what an abort() has scheduled: connection_lost, the end of a TLS handshake's timer
 
@@ -20,7 +23,9 @@ class LeftBehind(AssertionError):
     """The coroutine ended, but not all that it began."""
 
 
-def run(coro: Coroutine[Any, Any, T], *, debug: bool = False, timeout: float = 30.0, uvloop: bool = False) -> T:
+def run(
+    coro: Coroutine[Any, Any, T], *, debug: bool = False, timeout: float = 30.0, uvloop: bool = False, loop: LoopFactory | None = None
+) -> T:
     """Run ``coro`` in a fresh event loop and return what it returns.
 
     Args:
@@ -28,6 +33,7 @@ def run(coro: Coroutine[Any, Any, T], *, debug: bool = False, timeout: float = 3
         debug: the loop's debug mode.
         timeout: seconds; then ``coro`` is cancelled, and the error shows where every task stood.
         uvloop: on uvloop's event loop instead of asyncio's.
+        loop: what makes the loop, instead.
 
     Raises:
         LeftBehind: another task or a timer was left, or the loop's exception handler was called, also for a task or future
@@ -36,7 +42,7 @@ def run(coro: Coroutine[Any, Any, T], *, debug: bool = False, timeout: float = 3
     """
     complaints: list[str] = []
     heard = [complaints]
-    with asyncio.Runner(debug=debug, loop_factory=loop_factory(uvloop)) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=loop or loop_factory(uvloop)) as runner:
         runner.get_loop().set_exception_handler(lambda _, context: heard[-1].append(_describe(context)))
         result = runner.run(_watched(coro, timeout, complaints))
     # "exception was never retrieved" comes when the task is collected. The young generations are enough for most and cost
@@ -48,6 +54,11 @@ def run(coro: Coroutine[Any, Any, T], *, debug: bool = False, timeout: float = 3
     return result
 
 
+def virtual(coro: Coroutine[Any, Any, T], seed: int = 0, *, timeout: float = 1e7) -> T:
+    """:func:`run` in virtual time, with connections in memory: however busy the machine is, a second is a second."""
+    return run(coro, timeout=timeout, loop=lambda: VirtualLoop(seed))
+
+
 def take_late() -> list[str]:
     """What exception handlers of loops heard after their :func:`run` had ended."""
     late = _late[:]
@@ -55,7 +66,7 @@ def take_late() -> list[str]:
     return late
 
 
-def loop_factory(uvloop: bool) -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory(uvloop: bool) -> LoopFactory:
     """What makes the loop: parametrise a test with ``uvloop`` in ``(False, True)`` to run it on both."""
     if uvloop:
         import uvloop as library

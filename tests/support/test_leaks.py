@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -54,53 +55,56 @@ def test_a_running_thread_is_a_leak():
     assert before.leaked() == []
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        pytest.param("import socket; keep.append(socket.socket())", "left behind: file descriptor", id="socket"),
-        pytest.param("import socket; socket.socket()", "ResourceWarning", id="unclosed and collected"),
-        pytest.param(
-            "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "left behind: thread", id="thread"
-        ),
-        pytest.param("import asyncio; asyncio.sleep(1)", "was never awaited", id="coroutine"),
-        pytest.param("import logging; logging.getLogger('loud').debug('%s', CANARIES.secret('x'))", "logger 'loud'", id="secret"),
-        pytest.param("run(forget())", "never retrieved: LookupError", id="unretrieved exception, collected late"),
-        pytest.param("pass", None, id="nothing"),
-    ],
-)
-@pytest.mark.slow
-def test_a_test_that_leaves_something_fails_and_says_what(tmp_path, body, said):
-    """A run of its own, with this repository's conftest, over a test that does ``body``."""
-    (tmp_path / "test_it.py").write_text(
-        textwrap.dedent(
-            f"""
-            import asyncio, gc
-            from tests.support import leaks
-            from tests.support.aio import run
-            from tests.support.canary import CANARIES
-            leaks._SETTLE = 0.05
-            keep = []
-            async def fail():
-                raise LookupError
-            async def forget():
-                keep.append(asyncio.create_task(fail()))
-                await asyncio.sleep(0)
-            def test_it():
-                {body}
-                if {body!r}.startswith("run"):
-                    keep.clear()
-            """
-        )
-    )
+LEAVING = {  # what a test leaves, by name: what it does, and what is said of it
+    "socket": ("import socket; keep.append(socket.socket())", "left behind: file descriptor"),
+    "unclosed_and_collected": ("import socket; socket.socket()", "ResourceWarning"),
+    "thread": ("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "left behind: thread"),
+    "coroutine": ("import asyncio; asyncio.sleep(1)", "was never awaited"),
+    "secret": ("import logging; logging.getLogger('loud').debug('%s', CANARIES.secret('x'))", "logger 'loud'"),
+    "unretrieved_exception_collected_late": ("run(forget()); forgotten.clear()", "never retrieved: LookupError"),
+    "nothing": ("pass", None),
+}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A run of its own, with this repository's conftest, over a test for each of :data:`LEAVING`: what was said of each, by name."""
+    folder = tmp_path_factory.mktemp("leaving")
+    head = """
+        import asyncio, gc
+        from tests.support import leaks
+        from tests.support.aio import run
+        from tests.support.canary import CANARIES
+        leaks._SETTLE = 0.05
+        keep, forgotten = [], []
+        async def fail():
+            raise LookupError
+        async def forget():
+            forgotten.append(asyncio.create_task(fail()))
+            await asyncio.sleep(0)
+    """
+    tests = "".join(f"def test_{name}():\n    {body}\n" for name, (body, _) in LEAVING.items())
+    (folder / "test_it.py").write_text(textwrap.dedent(head) + tests)
+    report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.conftest", "--rootdir", str(ROOT)]
-    options = ["-c", str(ROOT / "pyproject.toml"), str(tmp_path / "test_it.py")]
+    options = ["-c", str(ROOT / "pyproject.toml"), f"--junit-xml={report}", str(folder / "test_it.py")]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_", "COVERAGE_"))}
     done = subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False)
-    if said is None:
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = dict.fromkeys(LEAVING, "")
+    for case in ET.parse(report).iter("testcase"):
+        said[case.attrib["name"].removeprefix("test_")] += "".join("".join([one.attrib.get("message", ""), one.text or ""]) for one in case)
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEAVING)
+def test_a_test_that_leaves_something_fails_and_says_what(told, name):
+    _, expected = LEAVING[name]
+    if expected is None:
+        assert told[name] == ""
     else:
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert said in done.stdout
+        assert expected in told[name]
 
 
 def test_every_logger_is_watched_at_debug():

@@ -37,6 +37,7 @@ def check(model):
     assert model.storage() == sum(stored.size for stored in model.messages) // 1024
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(20))
 def test_after_any_changes_stores_labels_and_flags_agree(seed):
     rng = random.Random(seed)

@@ -96,6 +96,7 @@ def test_closed_while_it_waits_for_what_may_be_on_its_way_it_says_so_at_once(nam
     in_world(test, auto_expunge=False)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("who", ["account", "mailbox"])
 @pytest.mark.parametrize("name", CALLS)
 def test_closed_within_a_timeout_it_is_done_to_its_end(name, who):

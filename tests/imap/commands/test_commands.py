@@ -36,7 +36,7 @@ from aiogmail.imap.wire import Atom, Exists, Expunge, LiteralMode, ResponseParse
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 from tests.imap.link import Wire
-from tests.support.aio import run
+from tests.support.aio import virtual
 
 
 def spoken(command, reply, sent=None, **settings):
@@ -49,7 +49,7 @@ def spoken(command, reply, sent=None, **settings):
         wire.say(reply)
         return await pending.future, wire
 
-    return run(main())
+    return virtual(main())
 
 
 def test_list_with_the_counts_of_every_mailbox_in_one_round_trip():
@@ -142,7 +142,7 @@ def test_a_mailbox_that_exists_is_a_conflict():
         assert "böx" in str(pending.future.exception())
         assert pending.future.exception().outcome is Outcome.NOT_APPLIED
 
-    run(main())
+    virtual(main())
 
 
 def test_enable_namespace_and_quota():
@@ -223,7 +223,7 @@ def test_the_time_of_the_oldest_command_is_not_renewed_by_answers_to_others():
             wire.queue.process(ResponseParser().feed(f"A{number} OK\r\n".encode()))
         assert isinstance(wire.failed[0], errors.TimedOut)
 
-    run(main())
+    virtual(main())
 
 
 def test_an_append_has_its_own_deadlines():
@@ -241,7 +241,7 @@ def test_an_append_has_its_own_deadlines():
         await asyncio.sleep(0.1)
         assert isinstance(silent.failed[0], errors.TimedOut), "a server that never asks for the message is not waited for as for its reply"
 
-    run(main())
+    virtual(main())
 
 
 def test_what_the_server_tells_behind_a_select_is_newer():
@@ -253,7 +253,7 @@ def test_what_the_server_tells_behind_a_select_is_newer():
         assert [state.exists for state in states] == [10]
         assert [type(one) for one in wire.unsolicited] == [Exists]
 
-    run(main())
+    virtual(main())
 
 
 def test_append_waits_for_the_server_and_tells_the_uid():
@@ -270,7 +270,7 @@ def test_append_waits_for_the_server_and_tells_the_uid():
         wire.say("+ go ahead\r\nA2 OK (Success)\r\n")
         assert await plain.future is None
 
-    run(main())
+    virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_what_is_known_of_an_append_whose_connection_is_lost(after, outcome):
         assert pending.future.exception().outcome is outcome
         assert pending.future.exception().stage == "APPEND on the wire"
 
-    run(main())
+    virtual(main())
 
 
 def test_a_message_too_large_is_told():
@@ -300,7 +300,7 @@ def test_a_message_too_large_is_told():
         wire.say("A1 BAD [TOOBIG] Message too large. https://support.google.com/mail/answer/6584#limit\r\n")
         assert isinstance(pending.future.exception(), errors.MessageTooLarge)
 
-    run(main())
+    virtual(main())
 
 
 def test_idle_is_ended_for_others_and_its_news_belong_to_the_mailbox():
@@ -324,7 +324,7 @@ def test_idle_is_ended_for_others_and_its_news_belong_to_the_mailbox():
         await noop.future
         await another.future
 
-    run(main())
+    virtual(main())
 
 
 def test_idle_that_is_not_wanted_any_more_before_it_began_ends_as_soon_as_it_may():
@@ -338,7 +338,7 @@ def test_idle_that_is_not_wanted_any_more_before_it_began_ends_as_soon_as_it_may
         wire.say("A1 OK\r\nA2 OK\r\n")
         await idle.future
 
-    run(main())
+    virtual(main())
 
 
 def test_idle_is_ended_by_who_began_it_or_by_cancelling():
@@ -364,7 +364,7 @@ def test_idle_is_ended_by_who_began_it_or_by_cancelling():
         wire.say("A3 OK\r\n")
         await busy.future
 
-    run(main())
+    virtual(main())
 
 
 def test_an_idle_has_no_deadline_but_its_done_has():
@@ -383,7 +383,7 @@ def test_an_idle_has_no_deadline_but_its_done_has():
         await asyncio.sleep(0.1)
         assert isinstance(silent.failed[0], errors.TimedOut)
 
-    run(main())
+    virtual(main())
 
 
 def test_a_second_continuation_to_an_idle_is_nobodys():
@@ -393,7 +393,7 @@ def test_a_second_continuation_to_an_idle_is_nobodys():
         wire.say("+ idling\r\n+ again\r\n")
         assert isinstance(wire.failed[0], errors.ProtocolError)
 
-    run(main())
+    virtual(main())
 
 
 # -- fetches that wait at the same time -----------------------------------------------------------------------------------
@@ -420,7 +420,7 @@ def test_fetches_of_the_same_items_that_wait_are_asked_in_one():
         wire.say("A3 OK\r\n")
         await other[0].future
 
-    run(main())
+    virtual(main())
 
 
 def test_a_merged_fetch_fails_for_all_and_one_that_is_cancelled_leaves_the_others():
@@ -443,7 +443,7 @@ def test_a_merged_fetch_fails_for_all_and_one_that_is_cancelled_leaves_the_other
         wire.fail(errors.Disconnected("gone"))
         assert all(isinstance(one.future.exception(), errors.Disconnected) for one in pending[1:])
 
-    run(main())
+    virtual(main())
 
 
 def test_a_change_between_two_fetches_keeps_them_apart():
@@ -457,7 +457,7 @@ def test_a_change_between_two_fetches_keeps_them_apart():
         wire.say("A3 OK\r\nA4 OK\r\n")
         await change.future
 
-    run(main())
+    virtual(main())
 
 
 def test_a_merged_command_line_stays_short():
@@ -472,7 +472,7 @@ def test_a_merged_command_line_stays_short():
                 wire.say(f"A{number} OK\r\n")
         assert all(one.future.done() for one in pending)
 
-    run(main())
+    virtual(main())
 
 
 def test_literals_go_at_once_where_the_server_takes_them():
@@ -486,4 +486,4 @@ def test_literals_go_at_once_where_the_server_takes_them():
         assert wire.sent() == b"A2 APPEND x {5000}\r\n"
         wire.fail(errors.Disconnected("end"))
 
-    run(main())
+    virtual(main())

@@ -9,6 +9,7 @@ from .ways import CORPUS, every_way, wire
 UNKNOWN = {"dovecot.txt": ["METADATA", "THREAD", "FROBNICATE"]}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 def test_recorded_replies_are_read_wholly_however_they_are_cut(path):
     data = wire(path.read_bytes())
