@@ -87,6 +87,8 @@ nox.options.default_venv_backend = "uv" if _uv_installs() else "virtualenv"
 nox.options.error_on_missing_interpreters = True
 nox.options.reuse_venv = "yes"
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start hundreds of processes: each would compile the package anew
+
 install = _installer()
 if not install.wanted():
     atexit.register(print, install.WITHOUT)  # after nox's own last words

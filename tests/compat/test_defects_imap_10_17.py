@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import contextlib
 import socket
 import traceback
 
@@ -656,16 +655,10 @@ def test_i15_every_command_has_an_end(kind, verb):
 
 @both
 def test_i15_a_flood_in_idle_holds_back_the_server(kind):
-    sent = []
-
     async def flood(connection, command):
         await connection.send(b"+ idling\r\n")
-        block = b"".join(b"* %d EXISTS\r\n" % n for n in range(1, 501))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                for _ in range(100):
-                    await connection.send(block)
-                    sent.append(len(block))
+        for _ in range(20):
+            await connection.send(b"".join(b"* %d EXISTS\r\n" % n for n in range(1, 501)))
         await connection.line()
         await connection.ok(command)
 
