@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aiogmail import sasl
 from aiogmail.budget import Pace
 from aiogmail.errors import AccessDenied, ConnectFailed, Disconnected, GmailError, TimedOut, TokenRefused
+from aiogmail.login import authenticate
 from aiogmail.ports import Credential, CredentialSource, Outcome
 from aiogmail.settings import Settings
 from aiogmail.tcp import connect_failed, tls_options
@@ -229,7 +230,7 @@ class ImapSession:
     async def _authenticate(self, credential: Credential, credentials: CredentialSource) -> None:
         try:
             async with asyncio.timeout(self.settings.timeouts.auth):
-                credential, capabilities = await self._log_in(credential, credentials)
+                credential, capabilities = await authenticate(self._sasl, credential, credentials, _MIN_TTL)
         except TimeoutError as error:
             if isinstance(error, GmailError):
                 raise
@@ -243,24 +244,7 @@ class ImapSession:
         if self.settings.client_name and "ID" in capabilities:
             self.submit(IdCommand({"name": self.settings.client_name}))
 
-    async def _log_in(self, credential: Credential, credentials: CredentialSource) -> tuple[Credential, frozenset[str] | None]:
-        """AUTHENTICATE; once more, on the same connection, with a fresh token when the first was refused."""
-        try:
-            return credential, await self._sasl(credential)
-        except TokenRefused as refusal:
-            credentials.refused(credential)
-            refusal.connection_lost = True
-            fresh = await credentials.get(_MIN_TTL)
-            if fresh.secret == credential.secret:
-                raise
-            try:
-                return fresh, await self._sasl(fresh, refusal)
-            except TokenRefused as again:
-                credentials.refused(fresh)
-                again.connection_lost = True
-                raise
-
-    async def _sasl(self, credential: Credential, before: TokenRefused | None = None) -> frozenset[str] | None:
+    async def _sasl(self, credential: Credential, before: TokenRefused | None) -> frozenset[str] | None:
         """One AUTHENTICATE: with the initial response at once, also before the server has told that it takes one."""
         known = frozenset(self.protocol.capabilities)
         if not known:

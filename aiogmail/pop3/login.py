@@ -7,6 +7,7 @@ import base64
 
 from aiogmail import sasl
 from aiogmail.errors import AccessDenied, CommandError, Disconnected, GmailError, TimedOut, TokenRefused
+from aiogmail.login import authenticate
 from aiogmail.ports import Credential, CredentialSource
 from aiogmail.settings import Settings
 
@@ -55,29 +56,18 @@ class _Login:
 
     async def run(self, credential: Credential, credentials: CredentialSource) -> None:
         """Log in; where the token is refused, once more with a fresh one."""
+        await authenticate(self._attempt, credential, credentials, _MIN_TTL)
+
+    async def _attempt(self, credential: Credential, before: TokenRefused | None) -> None:
+        """On the same connection, or the second time on a new one if that is gone."""
         try:
             await self._try(credential)
-        except TokenRefused as refusal:
-            credentials.refused(credential)
-            refusal.connection_lost = True
-            fresh = await credentials.get(_MIN_TTL)
-            if fresh.secret == credential.secret:
+        except (Disconnected, TimedOut):
+            if before is None:
                 raise
-            await self._try_again(fresh, credentials)
-
-    async def _try_again(self, fresh: Credential, credentials: CredentialSource) -> None:
-        """On the same connection, or on a new one if that is gone."""
-        try:
-            try:
-                await self._try(fresh)
-            except (Disconnected, TimedOut):
-                # The server closed after the refusal, as some do.
-                self.connection = await _connect(self._settings)
-                await self._try(fresh)
-        except TokenRefused as refusal:
-            credentials.refused(fresh)
-            refusal.connection_lost = True
-            raise
+            # The server closed after the refusal, as some do.
+            self.connection = await _connect(self._settings)
+            await self._try(credential)
 
     async def _try(self, credential: Credential) -> None:
         endpoint, timeouts = self._settings.pop3, self._settings.timeouts

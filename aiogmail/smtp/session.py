@@ -12,6 +12,7 @@ from typing import Any
 
 from aiogmail import sasl
 from aiogmail.errors import AccessDenied, Disconnected, GmailError, ProtocolError, TimedOut, TokenRefused
+from aiogmail.login import authenticate
 from aiogmail.ports import Credential, CredentialSource
 from aiogmail.secret import Secret
 from aiogmail.settings import Settings
@@ -157,33 +158,13 @@ class SmtpSession:
         timeout = self.settings.timeouts.auth
         try:
             async with asyncio.timeout(timeout):
-                self.credential = await self._log_in(credential, credentials)
+                self.credential, _ = await authenticate(self._sasl, credential, credentials, _MIN_TTL)
         except TimeoutError as error:
             if isinstance(error, GmailError):
                 raise
             raise TimedOut(f"{self.settings.smtp}: not authenticated within {timeout:g} s") from error
 
-    async def _log_in(self, credential: Credential, credentials: CredentialSource) -> Credential:
-        """AUTH; once more, on the same connection, with a fresh token when the first was refused."""
-        try:
-            await self._sasl(credential)
-        except TokenRefused as refusal:
-            credentials.refused(credential)
-            refusal.connection_lost = True
-            fresh = await credentials.get(_MIN_TTL)
-            if fresh.secret == credential.secret:
-                raise
-        else:
-            return credential
-        try:
-            await self._sasl(fresh)
-        except TokenRefused as again:
-            credentials.refused(fresh)
-            again.connection_lost = True
-            raise
-        return fresh
-
-    async def _sasl(self, credential: Credential) -> None:
+    async def _sasl(self, credential: Credential, _before: TokenRefused | None) -> None:
         endpoint = self.settings.smtp
         mechanism = self._mechanism(credential.mechanism)
         message = sasl.initial_response(mechanism, self.address, credential.secret, endpoint.host, endpoint.port)
