@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .listener import Listener
 from .measure import Hashes, Meter
 from .report import Target
 from .rows import make
@@ -33,7 +34,6 @@ COUNT, QUICK = 20_000, 4_000
 LIMIT = 0.5
 """Of poplib's time."""
 CLIENTS = ("raw", "aiogmail", "poplib")
-_PLENTY = 4 * 1024 * 1024
 _AHEAD = 100
 
 
@@ -111,7 +111,7 @@ def _serving(count: int) -> Iterator[tuple[int, dict[str, int]]]:
 # -- the server ------------------------------------------------------------------------------------------------------------
 
 
-class Replay:
+class Replay(Listener):
     """One maildrop of messages made before, served to whoever connects, a thread each."""
 
     def __init__(self, count: int) -> None:
@@ -131,25 +131,15 @@ class Replay:
             b"UIDL": bytes(uidl + b".\r\n"),
             b"LIST": bytes(sizes + b".\r\n"),
         }
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        super().__init__()
 
-    def serve(self) -> None:
-        """Accept for ever."""
-        while True:
-            connection, _ = self._listener.accept()
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PLENTY)
-            connection.sendall(b"+OK replay ready\r\n")
-            rest = b""
-            while data := connection.recv(65536):
-                *lines, rest = (rest + data).split(b"\r\n")
-                if not self._answer(connection, lines):
-                    return
+    def _converse(self, connection: socket.socket) -> None:
+        connection.sendall(b"+OK replay ready\r\n")
+        rest = b""
+        while data := connection.recv(65536):
+            *lines, rest = (rest + data).split(b"\r\n")
+            if not self._answer(connection, lines):
+                return
 
     def _answer(self, connection: socket.socket, lines: list[bytes]) -> bool:
         first = last = 0  # a run of messages in order is one slice

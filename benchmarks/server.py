@@ -8,7 +8,6 @@ parts of a message. A reply is one slice of one buffer, so that it is never the 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import socket
@@ -16,6 +15,7 @@ import ssl
 import sys
 import threading
 
+from .listener import Listener
 from .rows import Corpus, make
 
 __all__ = ["Replay"]
@@ -27,10 +27,9 @@ CAPABILITIES = (
 _COMMAND = re.compile(rb"(\S+) (UID )?(\S+)(?: (.*))?", re.IGNORECASE)
 _PARTIAL = re.compile(rb"BODY(?:\.PEEK)?\[\]<(\d+)\.(\d+)>", re.IGNORECASE)
 _UIDS = re.compile(rb"UID (\d+):(\d+|\*)", re.IGNORECASE)
-_PLENTY = 4 * 1024 * 1024
 
 
-class Replay:
+class Replay(Listener):
     """One mailbox, served to whoever connects, a thread each."""
 
     def __init__(self, corpus: Corpus, tls: ssl.SSLContext | None = None) -> None:
@@ -41,24 +40,14 @@ class Replay:
         self._bodies = corpus.bodies
         self._count = len(corpus.ends) - 1
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        super().__init__()
 
-    def serve(self) -> None:
-        """Accept for ever."""
-        while True:
-            connection, _ = self._listener.accept()
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PLENTY)
-            stream = connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True)
-            stream.sendall(b"* OK [CAPABILITY " + CAPABILITIES + b"] replay ready\r\n")
-            with stream, stream.makefile("rb") as lines:
-                for line in lines:
-                    self._answer(stream, lines, line.rstrip(b"\r\n"))
+    def _converse(self, connection: socket.socket) -> None:
+        stream = connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True)
+        stream.sendall(b"* OK [CAPABILITY " + CAPABILITIES + b"] replay ready\r\n")
+        with stream, stream.makefile("rb") as lines:
+            for line in lines:
+                self._answer(stream, lines, line.rstrip(b"\r\n"))
 
     def _answer(self, stream: socket.socket, lines: object, line: bytes) -> None:
         match = _COMMAND.fullmatch(line)
