@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from aiogmail.budget import Pace
-from aiogmail.errors import Disconnected, GmailError, ProtocolError, StateError
+from aiogmail.errors import Disconnected, GmailError, LimitExceeded, ProtocolError, StateError
 from aiogmail.ports import Effect, Outcome
 from aiogmail.settings import Limits, Timeouts
 
@@ -179,8 +179,10 @@ class CommandQueue:
             outcome = (Outcome.UNKNOWN if whole else Outcome.NOT_APPLIED) if changes else None
             for one in (pending, *pending.riders):
                 self._reject(one, error.replica(outcome=outcome, stage=f"{one.command.name} on the wire"))
+        # Nobody was told anything too large because of what was not sent: that may be tried again.
+        unsent_error = Disconnected(str(error)) if isinstance(error, LimitExceeded) else error
         for pending in waiting:
-            self._reject(pending, error.replica(outcome=Outcome.NOT_APPLIED, stage=f"{pending.command.name} not sent"))
+            self._reject(pending, unsent_error.replica(outcome=Outcome.NOT_APPLIED, stage=f"{pending.command.name} not sent"))
 
     # -- from below ------------------------------------------------------------------------------------------------------
 

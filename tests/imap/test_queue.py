@@ -354,6 +354,22 @@ def test_a_row_that_comes_in_two_parts_is_handed_on_whole():
     virtual(main())
 
 
+def test_a_limit_that_a_reply_broke_is_not_held_against_what_was_not_sent():
+    async def main():
+        wire = Wire(limits=Limits(pipeline=1))
+        read, waits = wire.queue.submit(Noop()), wire.queue.submit(Noop())
+        wire.queue.fail(errors.LimitExceeded("a line too long"))
+        assert isinstance(read.future.exception(), errors.LimitExceeded)
+        error = waits.future.exception()
+        assert type(error) is errors.Disconnected
+        assert error.retryable
+        assert error.outcome is Outcome.NOT_APPLIED
+        assert isinstance(error.__cause__, errors.Disconnected)
+        assert "a line too long" in str(error)
+
+    virtual(main())
+
+
 def test_a_command_that_is_not_answered_fails_by_its_deadline():
     async def main():
         wire = Wire(timeouts=Timeouts(command=0.05))
