@@ -42,6 +42,8 @@ class Letter:
             if self.to or self.cc or self.bcc or self.subject or self.text is not None or self.attachments:
                 raise ConfigurationError("file: a whole message; it goes with none of the options that make one")
             return _octets(self.file)
+        if [str(path) for path in self.attachments].count("-") + (self.text is None) > 1:
+            raise ConfigurationError("attach: standard input can be read once; give the text with --text, and - no more than once")
         if not (self.to or self.cc or self.bcc):
             raise ConfigurationError("to: nobody is to get it: give --to, --cc or --bcc, or a whole message with --file")
         made = EmailMessage(policy=email.policy.SMTP)
@@ -49,8 +51,8 @@ class Letter:
             made["From"] = sender
             for name, people in (("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc)):
                 if people:
-                    made[name] = ", ".join(people)
-            made["Subject"] = self.subject
+                    made[name] = _readable(name, ", ".join(people))
+            made["Subject"] = _readable("Subject", self.subject)
         except (ValueError, IndexError) as error:
             raise ConfigurationError(f"to, subject: {error}") from None
         text = self.text if self.text is not None else _typed()
@@ -60,8 +62,26 @@ class Letter:
             raise ConfigurationError("text: is no text in this locale's encoding; a file of another goes with --attach") from None
         for path in self.attachments:
             main, _, sub = _kind(path).partition("/")
-            made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=path.name)
+            made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=_name(path))
         return made
+
+
+def _readable(name: str, text: str) -> str:
+    """The words of an option, or an error: octets that are no text here would be sent as who knows what, to who knows whom.
+
+    Raises:
+        ConfigurationError: they are no text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{name.lower()}: is no text in this locale's encoding: {text!r}") from None
+    return text
+
+
+def _name(path: Path) -> str:
+    """A file's name for others, who cannot use octets that are no text."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _kind(path: Path) -> str:

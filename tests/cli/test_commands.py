@@ -267,6 +267,10 @@ def test_a_send_that_is_interrupted_on_its_way_does_not_claim_that_nothing_was_s
         (("--to", "bob@example.com", "-t", "y", "--attach", "missing"), "cannot be read"),
         (("--to", "bob@example.com", "-t", "y", "-s", "a\nBcc: eve@example.com"), "subject"),
         (("--to", "bob@example.com", "-t", "caf\udce9"), "no text in this locale's encoding"),
+        (("--to", "bob@example.com", "-t", "y", "-s", "caf\udce9"), "subject: is no text in this locale's encoding"),
+        (("--to", "caf\udce9@example.com", "-t", "y"), "to: is no text in this locale's encoding"),
+        (("--to", "bob@example.com", "--attach", "-"), "attach: standard input can be read once"),
+        (("--to", "bob@example.com", "-t", "y", "--attach", "-", "--attach", "-"), "attach: standard input can be read once"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
@@ -274,6 +278,19 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not shell.account.ledger.submissions
+
+
+def test_a_file_whose_name_is_no_text_is_attached_under_one_that_is(shell):
+    path = os.fsencode(shell.home) + b"/caf\xe9.bin"
+    try:
+        with open(path, "wb") as file:
+            file.write(b"octets")
+    except OSError:
+        pytest.skip("this file system has text for names")
+    shell("send", "--to", "bob@example.com", "-t", "x", "--attach", os.fsdecode(path))
+    sent = email.message_from_bytes(shell.account.ledger.submissions[0].raw, policy=email.policy.default)
+    [attached] = sent.iter_attachments()
+    assert (attached.get_filename(), attached.get_content()) == ("caf�.bin", b"octets")
 
 
 # -- watching ----------------------------------------------------------------------------------------------------------
