@@ -293,6 +293,14 @@ def test_a_file_whose_name_is_no_text_is_attached_under_one_that_is(shell):
     assert (attached.get_filename(), attached.get_content()) == ("caf�.bin", b"octets")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes it")
+def test_standard_input_that_is_closed_is_an_empty_one(shell):
+    words = [sys.executable, "-m", "aiogmail.cli", "send", "--to", "bob@example.com", "-s", "empty"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *words], env={**os.environ, **shell.env}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(shell.account.ledger.submissions) == 1
+
+
 # -- watching ----------------------------------------------------------------------------------------------------------
 
 
