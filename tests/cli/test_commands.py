@@ -296,9 +296,31 @@ def test_a_file_whose_name_is_no_text_is_attached_under_one_that_is(shell):
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes it")
 def test_standard_input_that_is_closed_is_an_empty_one(shell):
     words = [sys.executable, "-m", "aiogmail.cli", "send", "--to", "bob@example.com", "-s", "empty"]
-    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *words], env={**os.environ, **shell.env}, capture_output=True, text=True)
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *words]
+    done = subprocess.run(closed, env={**os.environ, **shell.env}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(shell.account.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "--to", ""),
+        ("show", "1", "--save", ""),
+        ("send", "--to", "bob@example.com", "-t", "x", "--attach", ""),
+        ("send", "--file", ""),
+        ("watch", "--cursor", ""),
+        ("login", ADDRESS, "--client-secrets", ""),
+        ("--settings", "", "labels"),
+    ],
+)
+def test_a_path_that_is_empty_is_not_the_folder_one_is_in(shell, words, monkeypatch):
+    monkeypatch.chdir(shell.home)
+    before = sorted(shell.home.iterdir())
+    told = shell(*words, code=2).stderr
+    assert "expected a path, got none" in " ".join(told.replace("│", " ").split())
+    assert words[words.index("") - 1] in told
+    assert sorted(shell.home.iterdir()) == before
 
 
 # -- watching ----------------------------------------------------------------------------------------------------------
