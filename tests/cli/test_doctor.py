@@ -36,7 +36,8 @@ def test_a_server_that_lacks_something_is_a_warning(shell, monkeypatch):
 
 
 def test_the_report_asks_a_live_account_and_tells_the_evidence(shell, monkeypatch):
-    async def ask(gmail, imap):
+    async def ask(gmail, imap, token):
+        assert (await token()).reveal().startswith("ya29.")
         async with imap() as client:
             reply = await client.aioimaplib.noop()
         yield Answer("Does it answer?", reply.result, f"{len(await gmail.mailboxes())} labels")
