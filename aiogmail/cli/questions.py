@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -77,7 +77,7 @@ Question = Callable[[_Asked, Mailbox], Awaitable[tuple[str, str]]]
 
 async def ask_all(
     gmail: Gmail, imap: Callable[[], ImapClient], token: Callable[[], Awaitable[Secret]], *, patience: float = 120.0
-) -> AsyncIterator[Answer]:
+) -> AsyncGenerator[Answer, None]:
     """Ask every question in turn.
 
     Args:
@@ -85,10 +85,17 @@ async def ask_all(
         imap: makes a connection for what the account's own methods know a way around.
         token: gives an access token, for what no client of ours does.
         patience: seconds to wait for what may not come.
+
+    Raises:
+        MailboxNotFound: All Mail or Trash is hidden from IMAP: nothing was made, because it could not be removed.
+
+    Closed before its end, it cleans up; whoever leaves the loop early has to close it.
     """
+    for use in ("all", "trash"):
+        await gmail.special(use)
     asked = _Asked(gmail, imap, f"aiogmail-doctor-{secrets.token_hex(4)}", patience)
-    await gmail.create_mailbox(asked.label)
     try:
+        await gmail.create_mailbox(asked.label)
         async with gmail.mailbox(asked.label) as box:
             for words, question in _QUESTIONS:
                 yield await _answered(words, question(asked, box))
