@@ -47,12 +47,14 @@ class Letter:
         if not (self.to or self.cc or self.bcc):
             raise ConfigurationError("to: nobody is to get it: give --to, --cc or --bcc, or a whole message with --file")
         made = EmailMessage(policy=email.policy.SMTP)
+        for name, words in (("to", self.to), ("cc", self.cc), ("bcc", self.bcc), ("subject", (self.subject,))):
+            _check(name, words)
         try:
             made["From"] = sender
             for name, people in (("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc)):
                 if people:
-                    made[name] = _readable(name, ", ".join(people))
-            made["Subject"] = _readable("Subject", self.subject)
+                    made[name] = ", ".join(people)
+            made["Subject"] = self.subject
         except (ValueError, IndexError) as error:
             raise ConfigurationError(f"to, subject: {error}") from None
         text = self.text if self.text is not None else _typed()
@@ -66,17 +68,17 @@ class Letter:
         return made
 
 
-def _readable(name: str, text: str) -> str:
-    """The words of an option, or an error: octets that are no text here would be sent as who knows what, to who knows whom.
+def _check(name: str, words: Sequence[str]) -> None:
+    """Octets that are no text here would be sent as who knows what, to who knows whom.
 
     Raises:
         ConfigurationError: they are no text.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError(f"{name.lower()}: is no text in this locale's encoding: {text!r}") from None
-    return text
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{name}: is no text in this locale's encoding: {word!r}") from None
 
 
 def _name(path: Path) -> str:
