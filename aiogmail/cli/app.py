@@ -43,7 +43,13 @@ app = typer.Typer(
 
 Label = Annotated[str | None, typer.Option("--label", "-l", help="A label, such as INBOX or Work/2026; by default all mail.")]
 Json = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
-Query = Annotated[str, typer.Argument(help="As in Gmail's search box, such as 'from:ann has:attachment'.", show_default=False)]
+Query = Annotated[
+    str,
+    typer.Argument(
+        help="As in Gmail's search box, such as 'from:ann has:attachment'; after -- if it begins with a minus: -- '-from:ann'.",
+        show_default=False,
+    ),
+]
 
 
 def _version(asked: bool) -> None:

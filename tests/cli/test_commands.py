@@ -67,6 +67,17 @@ def test_search_takes_gmails_words_and_gives_the_newest_first(shell):
     assert len(shell.json("search", "--limit", "0")) == 5
 
 
+@pytest.mark.parametrize("command", ["search", "export"])
+def test_words_that_begin_with_a_minus_come_behind_two_and_the_help_says_so(shell, command):
+    for name in ("one", "two"):
+        shell.account.deliver(letter(name))
+    if command == "search":
+        assert [line.split("\t")[3] for line in shell("search", "--", "-subject:one").stdout.splitlines()] == ["two"]
+    else:
+        assert "1 messages in" in shell("export", "--to", str(shell.home / "maildir"), "--", "-subject:one").stderr
+    assert "after -- if it begins with a minus" in " ".join(shell(command, "--help").stdout.replace("│", " ").split())
+
+
 def test_search_looks_into_one_label_or_into_inbox_where_all_mail_is_hidden(shell):
     shell.account.deliver(letter("here"), labels=("Work",))
     assert [one["subject"] for one in shell.json("search", "--label", "Work")] == ["here"]
