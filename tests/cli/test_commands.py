@@ -85,6 +85,21 @@ def test_search_looks_into_one_label_or_into_inbox_where_all_mail_is_hidden(shel
     assert "no-such" in shell("search", "--label", "no-such", code=5).stderr
 
 
+@pytest.mark.parametrize("words", [("search",), ("export", "--to", "archive")])
+def test_what_is_only_inbox_because_all_mail_is_hidden_is_said_to_be(shell, words, monkeypatch):
+    monkeypatch.chdir(shell.home)
+    shell.account.deliver(letter("one"))
+    assert "INBOX alone" not in shell(*words).stderr
+    shell.server.configure(hidden=frozenset({"[Gmail]/All Mail"}))
+    assert "INBOX alone: All Mail is hidden from IMAP" in shell(*words).stderr
+
+
+def test_a_search_that_found_nothing_says_where_it_did_not_look(shell):
+    shell.account.deliver(letter("one"), labels=["[Gmail]/Trash"])
+    assert "Trash and Spam are looked into with --label" in shell("search", "subject:one").stderr
+    assert "one" in shell("search", "subject:one", "--label", "[Gmail]/Trash").stdout
+
+
 def test_a_subject_cannot_steer_the_terminal_or_write_markup(shell):
     shell.account.deliver(letter("[red]boo[/red]"))
     shell.account.deliver(b"From: a@b.c\r\nSubject: \x1b]0;owned\x07x\r\nMessage-ID: <x@y.z>\r\n\r\nbody \x1b[2J\r\n")
