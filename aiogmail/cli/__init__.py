@@ -19,4 +19,8 @@ def main() -> None:
         sys.exit(f"aiogmail: the command line needs {error.name}: pip install 'aiogmail[cli]'")
     except KeyboardInterrupt:  # on a slow machine the imports take a second or two
         sys.exit(130)
-    app()
+    try:
+        app()
+    except OSError as error:  # what a command writes is told of by itself; this is a help or a version on a disk that is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered would fail once more when Python ends
+        sys.exit(f"aiogmail: output: cannot be written: {error.strerror or error}")
