@@ -158,6 +158,19 @@ def test_snippet_watch(world):
     assert len(first) == len(rest) == 2
     assert len({*first, *rest}) == 4
     assert all(line.startswith("arrived ") for line in (*first, *rest))
+    saved = Path("cursor.json").read_text()
+    world.account.deliver(letter(10))
+    with pytest.MonkeyPatch.context() as patch:
+        write = Path.write_text
+
+        def cut(path, text):
+            write(path, text[:1])
+            raise KeyboardInterrupt
+
+        patch.setattr(Path, "write_text", cut)
+        with pytest.raises(KeyboardInterrupt):
+            worker()
+    assert Path("cursor.json").read_text() == saved, "a program that is killed while it saves still has the place before"
 
 
 def test_snippet_send(world):

@@ -24,6 +24,13 @@ from .desk import EXIT_CODES, Desk, Stage, let_go_of_the_output, log_to_stderr, 
 __all__ = ["app"]
 
 
+def _path(text: str) -> Path:
+    """A path that was named: an empty one, such as a variable that is not set, would be the folder that the shell is in."""
+    if not text:
+        raise typer.BadParameter("expected a path, got none")
+    return Path(text)
+
+
 def _epilog() -> str:
     words: dict[int, str] = {0: "it is done", 1: "something else went wrong"}
     words.update({code: text for _, code, text in EXIT_CODES})
@@ -36,7 +43,13 @@ app = typer.Typer(
 
 Label = Annotated[str | None, typer.Option("--label", "-l", help="A label, such as INBOX or Work/2026; by default all mail.")]
 Json = Annotated[bool, typer.Option("--json", help="A line of JSON for each.")]
-Query = Annotated[str, typer.Argument(help="As in Gmail's search box, such as 'from:ann has:attachment'.", show_default=False)]
+Query = Annotated[
+    str,
+    typer.Argument(
+        help="As in Gmail's search box, such as 'from:ann has:attachment'; after -- if it begins with a minus: -- '-from:ann'.",
+        show_default=False,
+    ),
+]
 
 
 def _version(asked: bool) -> None:
@@ -51,7 +64,12 @@ def _root(
     account: Annotated[str | None, typer.Option("--account", "-a", envvar="AIOGMAIL_ACCOUNT", help="Which account.")] = None,
     settings: Annotated[
         Path | None,
-        typer.Option(envvar="AIOGMAIL_SETTINGS", help="Other servers than Gmail: a JSON file, as `aiogmail emulator --folder` writes it."),
+        typer.Option(
+            parser=_path,
+            metavar="<path>",
+            envvar="AIOGMAIL_SETTINGS",
+            help="Other servers than Gmail: a JSON file, as `aiogmail emulator --folder` writes it.",
+        ),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="The protocol as it passes, on standard error, without secrets.")
@@ -71,7 +89,8 @@ def login(
     context: typer.Context,
     address: Annotated[str, typer.Argument(help="The account's address.")],
     client_secrets: Annotated[
-        Path | None, typer.Option(help="The OAuth client, as Google's console offers it for download; remembered.")
+        Path | None,
+        typer.Option(parser=_path, metavar="<path>", help="The OAuth client, as Google's console offers it for download; remembered."),
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the consent page here; without, paste its address back.")] = True,
     keyring: Annotated[bool, typer.Option(help="Keep consent and tokens in this machine's keyring instead of files.")] = False,
@@ -131,7 +150,10 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="The message as it is on the server.")] = False,
     html: Annotated[bool, typer.Option("--html", help="The HTML text instead of the plain one.")] = False,
     part: Annotated[str | None, typer.Option(help="One part, by its number, decoded.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Save into this folder: the part, the raw message, or else all attachments.")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="<path>", help="Save into this folder: the part, the raw message, or else all attachments."),
+    ] = None,
 ) -> None:
     """Show a message: headers, text, attachments. Nothing marks it as read."""
     desk: Desk = context.obj
@@ -145,7 +167,7 @@ def show(
 @app.command()
 def export(
     context: typer.Context,
-    to: Annotated[Path, typer.Option(help="The folder (maildir, eml) or the file (mbox).")],
+    to: Annotated[Path, typer.Option(parser=_path, metavar="<path>", help="The folder (maildir, eml) or the file (mbox).")],
     query: Query = "",
     label: Label = None,
     kind: Annotated[Literal["maildir", "mbox", "eml"], typer.Option("--format", "-f", help="The form of the archive.")] = "maildir",
@@ -163,7 +185,9 @@ def watch(
     command: Annotated[
         str | None, typer.Option("--exec", help="Run this for each event: JSON in its standard input, AIOGMAIL_ID and more set.")
     ] = None,
-    cursor: Annotated[Path | None, typer.Option(help="A file that remembers the place: the next run goes on there.")] = None,
+    cursor: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="<path>", help="A file that remembers the place: the next run goes on there.")
+    ] = None,
     count: Annotated[int, typer.Option(min=0, help="End after so many events; 0: never.")] = 0,
 ) -> None:
     """Tell what arrives, changes and goes, as it happens."""
@@ -179,8 +203,10 @@ def send(
     bcc: Annotated[list[str] | None, typer.Option(help="Gets a copy that the others do not see.")] = None,
     subject: Annotated[str, typer.Option("--subject", "-s")] = "",
     text: Annotated[str | None, typer.Option("--text", "-t", help="The text; by default read from standard input.")] = None,
-    attach: Annotated[list[Path] | None, typer.Option(help="A file to attach; may be repeated.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A whole message instead (RFC 5322); - is standard input.")] = None,
+    attach: Annotated[list[Path] | None, typer.Option(parser=_path, metavar="<path>", help="A file to attach; may be repeated.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(parser=_path, metavar="<path>", help="A whole message instead (RFC 5322); - is standard input.")
+    ] = None,
     settle_timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to find out what became of it, should the server's reply be lost.")
     ] = 120.0,

@@ -117,7 +117,7 @@ class Index:
 
     def _line(self, value: dict[str, Any]) -> None:
         assert self._file is not None
-        self._file.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+        self._file.write(json.dumps(value).encode() + b"\n")  # escaped: a word from a shell of another encoding is no UTF-8
 
 
 def _locked(file: BinaryIO) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from aiogmail.client import Gmail, ImapClient, SmtpClient
 from aiogmail.errors import GmailError
 from aiogmail.oauth import MAIL_SCOPE, TokenCache, UserCredentials
+from aiogmail.secret import Secret
 from aiogmail.settings import Settings
 
 from .desk import Desk
@@ -60,6 +61,9 @@ class _Patient:
     async def token(self) -> tuple[str, str]:
         token = await self.tokens.get(self.address, self.credentials)
         return "good", f"an access token until {token.expires_at.astimezone():%H:%M:%S}"
+
+    async def secret(self) -> Secret:
+        return (await self.tokens.get(self.address, self.credentials)).access_token
 
     async def imap(self) -> tuple[str, str]:
         async with self.connection() as client:
@@ -133,8 +137,9 @@ async def examine(desk: Desk, *, report: bool, as_json: bool) -> None:
 
 async def _report(desk: Desk, patient: _Patient, *, as_json: bool) -> None:
     desk.say("asking the server what is not documented; this takes some minutes, sends one message to yourself, and cleans up")
-    async with patient.gmail() as gmail:
-        async for answer in ask_all(gmail, patient.connection):
+    # A generator is not closed by whoever leaves its loop, such as for a reader who has had enough: it would clean up when all is closed.
+    async with patient.gmail() as gmail, aclosing(ask_all(gmail, patient.connection, patient.secret)) as answers:
+        async for answer in answers:
             if as_json:
                 desk.give_json({"question": answer.question, "answer": answer.answer, "evidence": answer.evidence})
             else:

@@ -40,7 +40,7 @@ async def export(desk: Desk, query: str, *, mailbox: str | None, to: Path, kind:
             damaged = archive.open(index.entries.values())
             for one in damaged:
                 del index.entries[one.id]
-            async with desk.gmail() as gmail, opened(gmail, mailbox) as box:
+            async with desk.gmail() as gmail, opened(desk, gmail, mailbox) as box:
                 await _export(desk, box, query, archive, index)
             _verify(to, archive, index.entries.values())
         finally:

@@ -1,13 +1,16 @@
 """What does Gmail do that nobody has written down? Asked of a live account, with a label and messages of its own, which are removed in the end.
 
-Each question is one that the emulator answers by a switch. Nothing is sent to anyone but the account itself.
+Each question is one that the emulator answers by a switch. Nothing is sent to anyone but the account itself. Not asked is what would harm the
+account or last hours: what renaming or deleting one of Gmail's own mailboxes meets (it might be done), how many messages SMTP takes on one
+connection, when an idle SMTP connection or one whose token has ended is closed, what a lockout says, and which of the person's mail
+counts as popped by POP3, and when.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -17,6 +20,10 @@ from aiogmail.errors import AuthError, CommandError, GmailError, MailboxNotFound
 from aiogmail.imap.events import Arrived, Changed, Gone
 from aiogmail.imap.mailbox import Mailbox
 from aiogmail.imap.query import Q
+from aiogmail.secret import Secret
+
+from .bare import QUESTIONS as _BARE
+from .bare import Bare
 
 __all__ = ["Answer", "ask_all"]
 
@@ -68,27 +75,46 @@ class _Asked:
 Question = Callable[[_Asked, Mailbox], Awaitable[tuple[str, str]]]
 
 
-async def ask_all(gmail: Gmail, imap: Callable[[], ImapClient], *, patience: float = 120.0) -> AsyncIterator[Answer]:
+async def ask_all(
+    gmail: Gmail, imap: Callable[[], ImapClient], token: Callable[[], Awaitable[Secret]], *, patience: float = 120.0
+) -> AsyncGenerator[Answer, None]:
     """Ask every question in turn.
 
     Args:
         gmail: an open account.
         imap: makes a connection for what the account's own methods know a way around.
+        token: gives an access token, for what no client of ours does.
         patience: seconds to wait for what may not come.
+
+    Raises:
+        MailboxNotFound: All Mail or Trash is hidden from IMAP: nothing was made, because it could not be removed.
+
+    Closed before its end, it cleans up; whoever leaves the loop early has to close it.
     """
+    for use in ("all", "trash"):
+        await gmail.special(use)
     asked = _Asked(gmail, imap, f"aiogmail-doctor-{secrets.token_hex(4)}", patience)
-    await gmail.create_mailbox(asked.label)
     try:
+        await gmail.create_mailbox(asked.label)
         async with gmail.mailbox(asked.label) as box:
             for words, question in _QUESTIONS:
-                try:
-                    answer, evidence = await question(asked, box)
-                except GmailError as error:
-                    answer, evidence = "not settled", " ".join(str(error).split())
-                yield Answer(words, answer, evidence)
+                yield await _answered(words, question(asked, box))
         yield await _ask_again_for_a_label(asked)
+        for words, about_labels in _OF_LABELS:
+            yield await _answered(words, about_labels(asked))
+        bare = Bare(gmail.address, gmail.settings, token, patience)
+        for words, about_servers in _BARE:
+            yield await _answered(words, about_servers(bare))
     finally:
         await _clean_up(asked)
+
+
+async def _answered(words: str, answering: Awaitable[tuple[str, str]]) -> Answer:
+    try:
+        answer, evidence = await answering
+    except GmailError as error:
+        answer, evidence = "not settled", " ".join(str(error).split())
+    return Answer(words, answer, evidence)
 
 
 def _now() -> float:
@@ -210,6 +236,41 @@ async def _recent(asked: _Asked, _box: Mailbox) -> tuple[str, str]:
         return "refused", " ".join(str(error).split())
 
 
+async def _to_the_bin(asked: _Asked, box: Mailbox) -> tuple[str, str]:
+    letter = asked.letter("appended to the bin too")
+    await box.append(letter)
+    trash = await asked.gmail.special("trash")
+    async with asked.gmail.mailbox(trash.name) as bin_:
+        uid = await bin_.append(letter)
+    found = await box.search(Q.header("Message-ID", str(letter["Message-ID"])))
+    return ("a second one is stored" if found else "it is moved there"), f"UID {uid} in {trash.name}; the label holds {len(found)}"
+
+
+async def _longest_name(asked: _Asked) -> tuple[str, str]:
+    taken, refused, told = len(asked.label), _TOO_LONG + 1, ""
+    while refused - taken > 1:
+        length = (taken + refused) // 2 if told else _TOO_LONG  # the longest first: perhaps there is no such limit
+        name = asked.label.ljust(length, "x")
+        try:
+            await asked.gmail.create_mailbox(name)
+        except CommandError as error:
+            refused, told = length, " ".join(str(error).split())
+        else:
+            taken = length
+            await asked.gmail.delete_mailbox(name)
+    return (f"{taken} characters" if told else f"{taken} characters or more"), told or "none was refused"
+
+
+async def _above(asked: _Asked) -> tuple[str, str]:
+    above = f"{asked.label}-above"
+    await asked.gmail.create_mailbox(f"{above}/below")
+    found = next((one for one in await asked.gmail.mailboxes() if one.name == above), None)
+    await asked.gmail.delete_mailbox(f"{above}/below")
+    if found is None:
+        return "no", "it is not listed"
+    return ("yes" if found.is_selectable else "no"), f"it is listed as {' '.join(sorted(found.attributes))}"
+
+
 async def _ask_again_for_a_label(asked: _Asked) -> Answer:
     words = "Has a label that was deleted and made again another UIDVALIDITY?"
     try:
@@ -232,8 +293,10 @@ async def _clean_up(asked: _Asked) -> None:
             found = await box.search(Q.header("Message-ID", message_id))
             if found:
                 await box.trash(found)
-    with suppress(MailboxNotFound):  # the last question deletes it, and may have failed to make it again
-        await asked.gmail.delete_mailbox(asked.label)
+    for one in reversed(await asked.gmail.mailboxes()):  # those below another first; a question may have failed to delete its own
+        if one.is_selectable and one.name.startswith(asked.label):
+            with suppress(MailboxNotFound):
+                await asked.gmail.delete_mailbox(one.name)
 
 
 _QUESTIONS: tuple[tuple[str, Question], ...] = (
@@ -246,4 +309,11 @@ _QUESTIONS: tuple[tuple[str, Question], ...] = (
     ("How long until a sent message is in Sent, and with its own Message-ID?", _sent_lag),
     ("What does STORE with UNCHANGEDSINCE answer for a message that has changed?", _stale),
     ("Is POP3's recent: mode let in by XOAUTH2?", _recent),
+    ("What does APPEND to Trash do with a message that is there already?", _to_the_bin),
 )
+_OF_LABELS: tuple[tuple[str, Callable[[_Asked], Awaitable[tuple[str, str]]]], ...] = (
+    ("How long may the whole name of a label be?", _longest_name),
+    ("Is a label made too when one below it is?", _above),
+)
+_TOO_LONG = 500
+"""Characters: more than any name that is known to be taken."""

@@ -27,13 +27,14 @@ _ROW = ("gmail_id", "thread_id", "flags", "labels", "internal_date", "size", "en
 
 
 @asynccontextmanager
-async def opened(gmail: Gmail, mailbox: str | None) -> AsyncIterator[Mailbox]:
-    """The label named, read-only; without a name All Mail, or INBOX where All Mail is hidden from IMAP."""
+async def opened(desk: Desk, gmail: Gmail, mailbox: str | None) -> AsyncIterator[Mailbox]:
+    """The label named, read-only; without a name All Mail, or INBOX where All Mail is hidden from IMAP, which is said."""
     if mailbox is None:
         try:
             mailbox = (await gmail.special("all")).name
         except MailboxNotFound:
             mailbox = "INBOX"
+            desk.say("INBOX alone: All Mail is hidden from IMAP; 'Show in IMAP' in Gmail's settings, under Labels, shows it", "yellow")
     async with gmail.mailbox(mailbox, readonly=True) as opened_mailbox:
         yield opened_mailbox
 
@@ -70,7 +71,7 @@ def message_id_of(text: str) -> int:
 
 async def search(desk: Desk, query: str, *, mailbox: str | None, limit: int, as_json: bool) -> None:
     """The messages that match, newest first."""
-    async with desk.gmail() as gmail, opened(gmail, mailbox) as box:
+    async with desk.gmail() as gmail, opened(desk, gmail, mailbox) as box:
         found = await box.search(Q.gmail(query) if query else Q.all)
         chosen = UidSet(list(found)[-limit:]) if limit else found
         messages = [message async for message in box.fetch(chosen, *_ROW)]
@@ -86,7 +87,7 @@ async def search(desk: Desk, query: str, *, mailbox: str | None, limit: int, as_
     if len(found) > len(rows):
         desk.say(f"the newest {len(rows)} of {len(found)}; --limit 0 for all")
     elif not rows:
-        desk.say("nothing found")
+        desk.say("nothing found" if mailbox is not None else "nothing found; Trash and Spam are looked into with --label")
 
 
 def described(message: Message) -> dict[str, Any]:
@@ -147,7 +148,7 @@ async def show(
     asked = [name for name, given in (("headers", headers), ("raw", raw), ("html", html), ("part", part is not None)) if given]
     if len(asked) > 1 or (save is not None and (headers or html)):
         raise ConfigurationError(f"{', '.join(asked)}: one at a time, please; save goes with raw, part or neither")
-    async with desk.gmail() as gmail, opened(gmail, mailbox) as box:
+    async with desk.gmail() as gmail, opened(desk, gmail, mailbox) as box:
         uid = await find(box, gmail_id)
         if raw:
             await _pour(desk, box, uid, None, save / f"{gmail_id:016x}.eml" if save is not None else None)

@@ -42,9 +42,13 @@ class Letter:
             if self.to or self.cc or self.bcc or self.subject or self.text is not None or self.attachments:
                 raise ConfigurationError("file: a whole message; it goes with none of the options that make one")
             return _octets(self.file)
+        if [str(path) for path in self.attachments].count("-") + (self.text is None) > 1:
+            raise ConfigurationError("attach: standard input can be read once; give the text with --text, and - no more than once")
         if not (self.to or self.cc or self.bcc):
             raise ConfigurationError("to: nobody is to get it: give --to, --cc or --bcc, or a whole message with --file")
         made = EmailMessage(policy=email.policy.SMTP)
+        for name, words in (("to", self.to), ("cc", self.cc), ("bcc", self.bcc), ("subject", (self.subject,))):
+            _check(name, words)
         try:
             made["From"] = sender
             for name, people in (("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc)):
@@ -60,8 +64,26 @@ class Letter:
             raise ConfigurationError("text: is no text in this locale's encoding; a file of another goes with --attach") from None
         for path in self.attachments:
             main, _, sub = _kind(path).partition("/")
-            made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=path.name)
+            made.add_attachment(_octets(path), maintype=main, subtype=sub, filename=_name(path))
         return made
+
+
+def _check(name: str, words: Sequence[str]) -> None:
+    """Octets that are no text here would be sent as who knows what, to who knows whom.
+
+    Raises:
+        ConfigurationError: they are no text.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{name}: is no text in this locale's encoding: {word!r}") from None
+
+
+def _name(path: Path) -> str:
+    """A file's name for others, who cannot use octets that are no text."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _kind(path: Path) -> str:

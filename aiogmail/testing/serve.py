@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
+import shlex
 import signal
 import sys
 import tempfile
@@ -95,19 +97,32 @@ def _lines(emulator: GmailEmulator, address: str, token: str, count: int, place:
         f"  OAuth  {emulator.token_uri}  ({emulator.url('/o/oauth2/v2/auth')} for consent)",
         f"  CA     {place / 'ca.pem'}",
         f"  token  {place / 'token.json'}  (a refresh token, in Google's own format)",
-        f"  aiogmail --settings {place / 'settings.json'} login {address}",
+        f"  aiogmail --settings {shlex.quote(str(place / 'settings.json'))} login {address}",
         f"  an access token for a day: {token}",
         "  app password (LOGIN, PLAIN): emulatorpassword",
-        f"  curl --cacert {place / 'ca.pem'} --oauth2-bearer TOKEN -u {address}: imaps://{host}:{emulator.port('imap')}/INBOX",
+        f"  curl --cacert {shlex.quote(str(place / 'ca.pem'))} --oauth2-bearer TOKEN -u {address}: imaps://{host}:{emulator.port('imap')}/INBOX",
     ]
+
+
+def _copies(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected seconds, more than 0, got {text!r}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="aiogmail emulator", description="A local Gmail with a sample mailbox.")
     parser.add_argument("--address", default="me@gmail.com")
-    parser.add_argument("--copies", type=int, default=1, help="how often the dozen sample messages are delivered")
-    parser.add_argument("--token-lifetime", type=float, default=3599, help="seconds; short ones show sessions that expire")
+    parser.add_argument("--copies", type=_copies, default=1, help="how often the dozen sample messages are delivered")
+    parser.add_argument("--token-lifetime", type=_seconds, default=3599, help="seconds; short ones show sessions that expire")
     parser.add_argument("--folder", type=Path, default=None, help="where ca.pem, token.json and settings.json are written")
     for name in _SERVERS:
         parser.add_argument(f"--{name}-port", type=int, default=0)

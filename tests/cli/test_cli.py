@@ -90,6 +90,14 @@ def test_a_bad_story_is_a_failure(monkeypatch):
     assert CliRunner().invoke(app_module.app, ["demo"]).exit_code == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_one_line(word):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "aiogmail.cli", word], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "aiogmail: output: cannot be written: No space left on device\n")
+
+
 def test_without_the_extra_the_command_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "typer", None)
     monkeypatch.delitem(sys.modules, "aiogmail.cli.app")

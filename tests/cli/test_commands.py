@@ -67,11 +67,37 @@ def test_search_takes_gmails_words_and_gives_the_newest_first(shell):
     assert len(shell.json("search", "--limit", "0")) == 5
 
 
+@pytest.mark.parametrize("command", ["search", "export"])
+def test_words_that_begin_with_a_minus_come_behind_two_and_the_help_says_so(shell, command):
+    for name in ("one", "two"):
+        shell.account.deliver(letter(name))
+    if command == "search":
+        assert [line.split("\t")[3] for line in shell("search", "--", "-subject:one").stdout.splitlines()] == ["two"]
+    else:
+        assert "1 messages in" in shell("export", "--to", str(shell.home / "maildir"), "--", "-subject:one").stderr
+    assert "after -- if it begins with a minus" in " ".join(shell(command, "--help").stdout.replace("│", " ").split())
+
+
 def test_search_looks_into_one_label_or_into_inbox_where_all_mail_is_hidden(shell):
     shell.account.deliver(letter("here"), labels=("Work",))
     assert [one["subject"] for one in shell.json("search", "--label", "Work")] == ["here"]
     assert shell.json("search", "--label", "INBOX") == []
     assert "no-such" in shell("search", "--label", "no-such", code=5).stderr
+
+
+@pytest.mark.parametrize("words", [("search",), ("export", "--to", "archive")])
+def test_what_is_only_inbox_because_all_mail_is_hidden_is_said_to_be(shell, words, monkeypatch):
+    monkeypatch.chdir(shell.home)
+    shell.account.deliver(letter("one"))
+    assert "INBOX alone" not in shell(*words).stderr
+    shell.server.configure(hidden=frozenset({"[Gmail]/All Mail"}))
+    assert "INBOX alone: All Mail is hidden from IMAP" in shell(*words).stderr
+
+
+def test_a_search_that_found_nothing_says_where_it_did_not_look(shell):
+    shell.account.deliver(letter("one"), labels=["[Gmail]/Trash"])
+    assert "Trash and Spam are looked into with --label" in shell("search", "subject:one").stderr
+    assert "one" in shell("search", "subject:one", "--label", "[Gmail]/Trash").stdout
 
 
 def test_a_subject_cannot_steer_the_terminal_or_write_markup(shell):
@@ -267,6 +293,10 @@ def test_a_send_that_is_interrupted_on_its_way_does_not_claim_that_nothing_was_s
         (("--to", "bob@example.com", "-t", "y", "--attach", "missing"), "cannot be read"),
         (("--to", "bob@example.com", "-t", "y", "-s", "a\nBcc: eve@example.com"), "subject"),
         (("--to", "bob@example.com", "-t", "caf\udce9"), "no text in this locale's encoding"),
+        (("--to", "bob@example.com", "-t", "y", "-s", "caf\udce9"), "aiogmail: subject: is no text in this locale's encoding"),
+        (("--to", "caf\udce9@example.com", "-t", "y"), "aiogmail: to: is no text in this locale's encoding"),
+        (("--to", "bob@example.com", "--attach", "-"), "attach: standard input can be read once"),
+        (("--to", "bob@example.com", "-t", "y", "--attach", "-", "--attach", "-"), "attach: standard input can be read once"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
@@ -274,6 +304,49 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(shell, words, said):
     assert said in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not shell.account.ledger.submissions
+
+
+def test_a_file_whose_name_is_no_text_is_attached_under_one_that_is(shell):
+    path = os.fsencode(shell.home) + b"/caf\xe9.bin"
+    try:
+        with open(path, "wb") as file:
+            file.write(b"octets")
+    except OSError:
+        pytest.skip("this file system has text for names")
+    shell("send", "--to", "bob@example.com", "-t", "x", "--attach", os.fsdecode(path))
+    sent = email.message_from_bytes(shell.account.ledger.submissions[0].raw, policy=email.policy.default)
+    [attached] = sent.iter_attachments()
+    assert (attached.get_filename(), attached.get_content()) == ("caf�.bin", b"octets")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes it")
+def test_standard_input_that_is_closed_is_an_empty_one(shell):
+    words = [sys.executable, "-m", "aiogmail.cli", "send", "--to", "bob@example.com", "-s", "empty"]
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *words]
+    done = subprocess.run(closed, env={**os.environ, **shell.env}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(shell.account.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "--to", ""),
+        ("show", "1", "--save", ""),
+        ("send", "--to", "bob@example.com", "-t", "x", "--attach", ""),
+        ("send", "--file", ""),
+        ("watch", "--cursor", ""),
+        ("login", ADDRESS, "--client-secrets", ""),
+        ("--settings", "", "labels"),
+    ],
+)
+def test_a_path_that_is_empty_is_not_the_folder_one_is_in(shell, words, monkeypatch):
+    monkeypatch.chdir(shell.home)
+    before = sorted(shell.home.iterdir())
+    told = shell(*words, code=2).stderr
+    assert "expected a path, got none" in " ".join(told.replace("│", " ").split())
+    assert words[words.index("") - 1] in told
+    assert sorted(shell.home.iterdir()) == before
 
 
 # -- watching ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from aiogmail.cli import doctor
+from aiogmail.cli.desk import Desk
 from aiogmail.cli.questions import Answer
 
 from .conftest import ADDRESS
@@ -36,7 +37,8 @@ def test_a_server_that_lacks_something_is_a_warning(shell, monkeypatch):
 
 
 def test_the_report_asks_a_live_account_and_tells_the_evidence(shell, monkeypatch):
-    async def ask(gmail, imap):
+    async def ask(gmail, imap, token):
+        assert (await token()).reveal().startswith("ya29.")
         async with imap() as client:
             reply = await client.aioimaplib.noop()
         yield Answer("Does it answer?", reply.result, f"{len(await gmail.mailboxes())} labels")
@@ -46,6 +48,31 @@ def test_the_report_asks_a_live_account_and_tells_the_evidence(shell, monkeypatc
     assert "Does it answer?\n    OK  (" in result.stdout
     assert "sends one message to yourself" in result.stderr
     assert shell.json("doctor", "--report")[-1]["question"] == "Does it answer?"
+
+
+def left(shell):
+    """What a report has left behind."""
+    account = shell.server.call(lambda: shell.server.account(ADDRESS))
+    return shell.server.call(
+        lambda: ([name for name in account.mailboxes if name.startswith("aiogmail")], list(account.mailbox("[Gmail]/All Mail").messages))
+    )
+
+
+def test_a_reader_who_has_had_enough_of_the_report_leaves_nothing_behind(shell, monkeypatch):
+    def write(self, line):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(Desk, "write", write)
+    shell("doctor", "--report")
+    assert left(shell) == ([], [])
+
+
+@pytest.mark.parametrize("hidden", ["[Gmail]/All Mail", "[Gmail]/Trash"])
+def test_what_could_not_be_removed_is_not_made(shell, hidden):
+    shell.server.configure(hidden=frozenset({hidden}))
+    result = shell("doctor", "--report", code=5)
+    assert "Show in IMAP" in result.stderr
+    assert left(shell) == ([], [])
 
 
 def test_no_report_is_made_of_an_account_that_is_not_fit(shell, monkeypatch):

@@ -121,6 +121,13 @@ def test_a_mistyped_label_leaves_nothing_in_the_way(shell):
     assert "1 messages" in shell("export", "--label", "Work", "--to", str(target)).stderr
 
 
+@pytest.mark.parametrize("words", [("caf\udce9",), ("--label", "caf\udce9")])
+def test_words_that_are_no_text_are_refused_in_one_line(shell, words):
+    result = shell("export", *words, "--to", str(shell.home / "maildir"), code=2)
+    assert "lone surrogates" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_two_exports_at_once_do_not_spoil_an_archive(shell):
     fcntl = pytest.importorskip("fcntl", reason="Windows has no lock that fits")
     shell.account.deliver(letter("one"))

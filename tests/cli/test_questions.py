@@ -4,10 +4,11 @@ import pytest
 
 from aiogmail import Gmail, ImapClient
 from aiogmail.cli.questions import ask_all
+from aiogmail.secret import Secret
 from aiogmail.testing import Behaviour, Fault, GmailEmulator, run_virtual
 
 ADDRESS = "me@gmail.com"
-SIMILAR, MODSEQ, COPY, FLAG, LABEL, OWN, SENT, STALE, RECENT, AGAIN = range(10)
+SIMILAR, MODSEQ, COPY, FLAG, LABEL, OWN, SENT, STALE, RECENT, BIN, AGAIN, NAME, ABOVE, LOGIN, BAD, TRIES, WORDS, POPS = range(18)
 
 
 def asked(*faults, patience=30.0, **behaviour):
@@ -23,8 +24,11 @@ def asked(*faults, patience=30.0, **behaviour):
             def connection():
                 return ImapClient(ADDRESS, account.credentials(), settings=server.settings)
 
+            async def token():
+                return Secret(account.access_token())
+
             async with Gmail(ADDRESS, account.credentials(), settings=server.settings) as gmail:
-                answers = [one async for one in ask_all(gmail, connection, patience=patience)]
+                answers = [one async for one in ask_all(gmail, connection, token, patience=patience)]
                 left = [one.name for one in await gmail.mailboxes() if one.name.startswith("aiogmail")]
                 async with gmail.mailbox("[Gmail]/All Mail", readonly=True) as everything:
                     kept = [message.envelope.subject async for message in everything.fetch(await everything.search(), "envelope")]
@@ -35,8 +39,8 @@ def asked(*faults, patience=30.0, **behaviour):
 
 def test_every_question_is_settled_and_nothing_is_left_behind():
     answers, left, kept, submissions = asked()
-    assert len(answers) == 10
-    assert len({one.question for one in answers}) == 10
+    assert len(answers) == 18
+    assert len({one.question for one in answers}) == 18
     assert all(one.question.endswith("?") and one.evidence for one in answers)
     assert "not settled" not in [one.answer for one in answers]
     assert left == []
@@ -66,6 +70,22 @@ def test_every_question_is_settled_and_nothing_is_left_behind():
         (RECENT, {}, "let in"),
         (RECENT, {"recent_in_xoauth2": False}, "refused"),
         (RECENT, {"pop_enabled": False}, "not settled"),
+        (BIN, {"append_to_bin": "move"}, "it is moved there"),
+        (BIN, {"append_to_bin": "store"}, "a second one is stored"),
+        (NAME, {}, "225 characters"),
+        (NAME, {"max_label": 100}, "100 characters"),
+        (NAME, {"max_label": 1000}, "500 characters or more"),
+        (ABOVE, {"parents_made": True}, "yes"),
+        (ABOVE, {"parents_made": False}, "no"),
+        (LOGIN, {"unauthenticated_timeout": 40.0}, "it is closed"),
+        (LOGIN, {}, "it stays open"),
+        (BAD, {"max_bad_commands": 10}, "it is closed"),
+        (BAD, {}, "it stays open"),
+        (TRIES, {"auth_tries": 3}, "it is closed"),
+        (TRIES, {"auth_tries": 0}, "it stays open"),
+        (WORDS, {"bdat_text": "354 more"}, "250 and 354"),
+        (POPS, {}, "yes"),
+        (POPS, {"pop_exclusive": True}, "no"),
         (AGAIN, {"uidvalidity_on_recreate": True}, "yes"),
         (AGAIN, {"uidvalidity_on_recreate": False}, "no"),
     ],

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -32,6 +33,28 @@ def test_it_says_how_to_connect_and_writes_ca_and_token(tmp_path):
         await task
 
     asyncio.run(run())
+
+
+def test_what_it_says_to_run_can_be_run_from_a_folder_with_a_space(tmp_path):
+    async def run():
+        lines, stop = [], asyncio.Event()
+        stop.set()
+        await serve(folder=tmp_path / "my mail", announce=lines.append, stop=stop)
+        [line] = [line for line in lines if "--settings" in line]
+        assert shlex.split(line)[2] == str(tmp_path / "my mail" / "settings.json")
+        assert str(tmp_path / "my mail" / "ca.pem") in shlex.split(lines[-1])
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "words", [("--copies", "-1"), ("--copies", "x"), ("--token-lifetime", "0"), ("--token-lifetime", "nan"), ("--token-lifetime", "x")]
+)
+def test_a_number_that_makes_no_sense_is_refused(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert f"argument {words[0]}: expected " in capsys.readouterr().err
 
 
 @pytest.mark.slow
