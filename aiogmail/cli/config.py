@@ -144,6 +144,8 @@ class Accounts:
             ConfigurationError: there is none, or it is not clear which.
         """
         accounts = self._load()[1]
+        if address == "":
+            raise ConfigurationError("account: expected an address, got none")
         if address is not None:
             if address.lower() not in accounts:
                 raise ConfigurationError(f"account {address}: not logged in here; run: aiogmail login {address}")
@@ -158,8 +160,9 @@ class Accounts:
         """Whether an account can be remembered, before a person is asked to consent.
 
         Raises:
-            ConfigurationError: its folder cannot be written, or there is no keyring that works.
+            ConfigurationError: its folder cannot be written, the list of accounts is damaged, or there is no keyring that works.
         """
+        self._load()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(self.folder, os.W_OK):
@@ -236,7 +239,7 @@ class Accounts:
     def _load(self) -> tuple[str, dict[str, Account]]:
         if not self._file.exists():
             return "", {}
-        found = _read_json(self._file, "accounts")
+        found = _read_json(self._file, "accounts", "; remove the file, then log in again: aiogmail login ADDRESS")
         if found.get("version") != _VERSION or not isinstance(found.get("accounts"), Mapping):
             raise ConfigurationError(f"accounts {self._file}: of another version; expected {_VERSION}")
         accounts = {}
@@ -263,15 +266,15 @@ class Accounts:
             raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _read_json(path: Path, what: str) -> dict[str, Any]:
+def _read_json(path: Path, what: str, advice: str = "") -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{what} {path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ConfigurationError(f"{what} {path}: not JSON: {error}") from None
+        raise ConfigurationError(f"{what} {path}: not JSON: {error}{advice}") from None
     if not isinstance(found, dict):
-        raise ConfigurationError(f"{what} {path}: expected a JSON object")
+        raise ConfigurationError(f"{what} {path}: expected a JSON object{advice}")
     return found
 
 

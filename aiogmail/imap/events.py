@@ -56,6 +56,7 @@ class _OfMessage(Event):
 
     @property
     def key(self) -> Key:
+        """As every event's, with the message's UID."""
         return (self.account, self.mailbox, self.uidvalidity, self.uid, self.kind, 0)
 
 
@@ -99,7 +100,7 @@ class Changed(_OfMessage):
 
     @property
     def key(self) -> Key:
-        # Without CONDSTORE the same flags twice have the same key.
+        """As every event's, with the mod-sequence of the change; without CONDSTORE the same flags twice have the same key."""
         change = self.modseq or zlib.crc32(" ".join(sorted(self.flags)).encode())
         return (self.account, self.mailbox, self.uidvalidity, self.uid, self.kind, change)
 

@@ -438,6 +438,21 @@ def test_an_accounts_file_that_is_damaged_is_told(shell, one):
     assert f"{ADDRESS}: damaged; remove the file" in shell("accounts", code=2).stderr
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_one_that_is_no_list_of_accounts_is_told_before_anybody_consents(shell, monkeypatch, text):
+    def nobody(*_, **__):
+        raise AssertionError("asked for consent")
+
+    monkeypatch.setattr("aiogmail.cli.accounts.login", nobody)
+    (shell.home / "config" / "accounts.json").write_text(text)
+    for command in (("accounts",), ("login", ADDRESS)):
+        assert "remove the file, then log in again" in shell(*command, code=2).stderr
+
+
+def test_no_account_is_none_that_could_be_logged_in(shell):
+    assert "account: expected an address" in shell("--account", "", "labels", code=2).stderr
+
+
 def test_a_consent_that_is_lost_says_to_log_in_again(shell):
     (shell.home / "config" / "credentials" / f"{ADDRESS}.json").unlink()
     assert f"run: aiogmail login {ADDRESS}" in shell("labels", code=2).stderr
