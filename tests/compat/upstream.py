@@ -77,7 +77,9 @@ def _installers() -> list[list[str]]:
 def copy(to: Path, port: int) -> Path:
     """A copy in which the tests' server listens on ``port`` instead of the one that they have written in."""
     copied = to / "upstream"
-    shutil.copytree(folder() / "aioimaplib" / "tests", copied / "aioimaplib" / "tests")
+    # What was compiled is left behind: changed within the second in which it was fetched, a file looks as old as that, and as long.
+    compiled = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(folder() / "aioimaplib" / "tests", copied / "aioimaplib" / "tests", ignore=compiled)
     for file in copied.glob("aioimaplib/tests/*.py"):
         file.write_text(file.read_text(encoding="utf-8").replace(_PORT, str(port)), encoding="utf-8")
     return copied
