@@ -91,9 +91,11 @@ def told(tmp_path_factory):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_", "COVERAGE_"))}
     done = subprocess.run([*command, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
-    said = dict.fromkeys(LEAVING, "")
+    said: dict[str, str] = {}
     for case in ET.parse(report).iter("testcase"):
-        said[case.attrib["name"].removeprefix("test_")] += "".join("".join([one.attrib.get("message", ""), one.text or ""]) for one in case)
+        name = case.attrib["name"].removeprefix("test_")
+        said[name] = said.get(name, "") + "".join("".join([one.attrib.get("message", ""), one.text or ""]) for one in case)
+    assert said.keys() == LEAVING.keys(), "each was run"
     return said
 
 
